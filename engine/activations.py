@@ -1,0 +1,152 @@
+"""Run a model over stimuli and summarise the named layers, within a memory budget.
+
+One forward pass serves all layers that fit the budget together; the rest is done in further passes, of which
+every one is compiled only up to its deepest layer. Early layers are large and cheap to recompute, so this costs
+little and needs no disk. A layer larger than the whole budget is taken in slices of its units.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from engine.errors import InputError
+from engine.gram import Summary, add, summarise
+
+Apply = Callable[[object, jax.Array], Mapping[str, jax.Array]]
+
+BATCH = 64  # images; more does not run faster on any backend tried
+ROWS = 320  # stimuli in one block of the Gram matrix: large enough for the product, small enough to skip half
+
+
+class Slice(NamedTuple):
+    """Units ``start`` to ``stop`` of one layer, flattened."""
+
+    layer: str
+    start: int
+    stop: int
+
+
+def plan(units: Mapping[str, int], stimuli: int, budget: int) -> list[list[Slice]]:
+    """Which layers to capture together in each pass: as few deep passes as the budget in bytes allows.
+
+    ``units`` lists the chosen layers in forward order. Passes are filled from the deepest layer backwards,
+    because a pass costs as much as its deepest layer.
+    """
+    room = budget // (4 * stimuli)  # units of float32 that fit
+    if room < 1:
+        raise InputError(
+            f"memory.budget of {budget / 1e9:.3g} GB cannot hold one unit for {stimuli} stimuli; "
+            f"give at least {4 * stimuli / 1e9:.3g} GB"
+        )
+    passes: list[list[Slice]] = []
+    free = 0
+    for layer, size in reversed(units.items()):
+        pieces = math.ceil(size / room)
+        width = math.ceil(size / pieces)
+        for start in range(0, size, width):
+            piece = Slice(layer, start, min(start + width, size))
+            if piece.stop - piece.start > free:
+                passes.append([])
+                free = room
+            passes[-1].insert(0, piece)
+            free -= piece.stop - piece.start
+    return passes
+
+
+def layer_summaries(
+    apply: Apply,
+    params: object,
+    units: Mapping[str, int],
+    images: np.ndarray,
+    *,
+    budget: int,
+    advance: Callable[[int], None] = lambda images: None,
+) -> Iterator[tuple[str, Summary]]:
+    """Yields (layer, summary) for every layer in ``units``, as soon as each is complete.
+
+    Args:
+        apply: (params, uint8 images of shape b x h x w x 3) -> {layer: b x ...}, pure and jittable.
+        units: chosen layers in forward order -> number of units.
+        images: n x h x w x 3, uint8, prepared for the model.
+        budget: bytes that the captured activations may take at any time.
+        advance: called after each batch with the number of images done.
+
+    Raises:
+        InputError: an activation is not finite; names the layer and counts the stimuli.
+    """
+    n = len(images)
+    unfinished: dict[str, Summary] = {}
+    for pieces in plan(units, n, budget):
+        blocks = _capture(apply, params, pieces, images, advance)
+        for piece in pieces:
+            summary = summarise(blocks.pop(piece), n)
+            _check_finite(piece.layer, summary)
+            if piece.layer in unfinished:
+                summary = add(unfinished.pop(piece.layer), summary)
+            if summary.units == units[piece.layer]:
+                yield piece.layer, summary
+            else:
+                unfinished[piece.layer] = summary
+
+
+def image_passes(units: Mapping[str, int], stimuli: int, budget: int) -> int:
+    """How many images ``layer_summaries`` will report through ``advance`` in total."""
+    return len(plan(units, stimuli, budget)) * stimuli
+
+
+def _check_finite(layer: str, summary: Summary) -> None:
+    bad = ~np.isfinite(np.diagonal(summary.gram))
+    if bad.any():
+        raise InputError(
+            f"layer '{layer}' gives activations that are not finite for {bad.sum()} of {bad.size} stimuli "
+            f"(the first is number {int(np.argmax(bad))}); check the weights, or leave the layer out with layers=[...]"
+        )
+
+
+def _capture(
+    apply: Apply,
+    params: object,
+    pieces: Sequence[Slice],
+    images: np.ndarray,
+    advance: Callable[[int], None],
+) -> dict[Slice, list[jax.Array]]:
+    """Activations of the pieces for all images, as equal row blocks (stimuli x units), padded at the end."""
+    n = len(images)
+    block_count = max(1, round(n / ROWS))
+    batches = math.ceil(n / block_count / BATCH)  # in one block
+    batch = 4 * math.ceil(n / (block_count * batches) / 4)  # models may take a few images at a time
+    rows = batch * batches
+
+    @jax.jit
+    def forward(params: object, batch_of_images: jax.Array) -> list[jax.Array]:
+        activations = apply(params, batch_of_images)
+        return [activations[piece.layer].reshape(batch, -1)[:, piece.start : piece.stop] for piece in pieces]
+
+    blocks: dict[Slice, list[jax.Array]] = {piece: [] for piece in pieces}
+    for first in range(0, n, rows):
+        buffers = [jnp.zeros((rows, piece.stop - piece.start), jnp.float32) for piece in pieces]
+        for start in range(first, min(first + rows, n), batch):
+            part = images[start : start + batch]
+            padded = np.concatenate([part, np.zeros((batch - len(part), *part.shape[1:]), part.dtype)])
+            captured = forward(params, jnp.asarray(padded))
+            buffers = _write(buffers, captured, start - first)
+            jax.block_until_ready(buffers)
+            advance(len(part))
+        for piece, buffer in zip(pieces, buffers, strict=True):
+            blocks[piece].append(buffer)
+    return blocks
+
+
+def _put(buffers: list[jax.Array], rows: list[jax.Array], start: int) -> list[jax.Array]:
+    return [
+        jax.lax.dynamic_update_slice_in_dim(buffer, row.astype(buffer.dtype), start, axis=0)
+        for buffer, row in zip(buffers, rows, strict=True)
+    ]
+
+
+# Donated, so that a batch is written into the block instead of copying the block.
+_write = jax.jit(_put, donate_argnums=0)

@@ -1,0 +1,55 @@
+"""``corticalign model``: the models and their layers."""
+
+import argparse
+from math import prod
+
+from rich.console import Console
+from rich.table import Table
+
+from models import zoo
+
+
+def run(given: list[str]) -> int:
+    """``list`` or ``show NAME``."""
+    parser = argparse.ArgumentParser(prog="corticalign model", description="The models and their layers.")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="list | show NAME")
+    actions.add_parser("list", help="name every model")
+    show = actions.add_parser("show", help="layers, shapes, weights, licence and citation of one model")
+    show.add_argument("name")
+    arguments = parser.parse_args(given)
+    if arguments.action == "list":
+        _list()
+    else:
+        _show(arguments.name)
+    return 0
+
+
+def _list() -> None:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("model", "layers", "what it is"):
+        table.add_column(column)
+    for name in zoo.names():
+        spec = zoo.spec(name)
+        table.add_row(name, str(len(spec.layers)), spec.summary)
+    Console(soft_wrap=True, highlight=False).print(table)
+
+
+def _show(name: str) -> None:
+    spec = zoo.spec(name)
+    shapes = zoo.layer_shapes(name)
+    size = spec.preprocessing.size
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(f"[bold]{spec.name}[/bold]: {spec.summary}")
+    console.print(f"parameters  {zoo.parameter_count(name):,}")
+    console.print(f"input       {size} x {size} pixels, {spec.preprocessing.interpolation} resize")
+    console.print(f"weights     {spec.weights.describe()}")
+    console.print(f"licence     {spec.licence}")
+    console.print(f"citation    {spec.citation}")
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("layer")
+    table.add_column("height x width x channels", justify="right")
+    table.add_column("units", justify="right")
+    for layer, shape in shapes.items():
+        table.add_row(layer, " x ".join(map(str, shape)), f"{prod(shape):,}")
+    console.print()
+    console.print(table)

@@ -1,0 +1,173 @@
+"""What a job leaves and prints: Parquet, JSON, figure, table."""
+
+import json
+import math
+import resource
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+
+from engine import __version__
+from engine.commands import device
+from engine.commands.cross_validation import sentence
+from engine.commands.schema import Score
+from engine.job import Outcome
+from engine.recording import Recording
+from engine.report.figure import layers_figure, save
+from engine.report.table import best_lines, enumeration, layer_by_region
+from engine.score import CEILED, Target
+from engine.store import write_folder
+from models.port import Model
+
+SUMMARY = "summary.json"
+NUMBERS = "activations and Gram matrices float32, ridge float64, every matrix product at precision 'highest'"
+
+
+def summarise(
+    key: str,
+    settings: Score,
+    model: Model,
+    recordings: Sequence[Recording],
+    targets: Sequence[Target],
+    outcome: Outcome,
+) -> dict[str, Any]:
+    """Everything needed to repeat the run and to read its numbers, as plain values."""
+    return {
+        "key": key,
+        "corticalign": __version__,
+        "settings": asdict(settings),
+        "model": {
+            "name": model.spec.name,
+            "weights_sha256": model.weights_digest,
+            "licence": model.spec.licence,
+            "citation": model.spec.citation,
+            "preprocessing": asdict(model.spec.preprocessing),
+        },
+        "recordings": [
+            _recording(recording, target, settings, outcome)
+            for recording, target in zip(recordings, targets, strict=True)
+        ],
+        "simulated": any(recording.simulated for recording in recordings),
+        "score": "Pearson r on held-out stimuli, mean over splits, median over neuroids, 95 % bootstrap over neuroids",
+        "ceiled": CEILED,
+        "numbers": NUMBERS,
+        "layers": _records(outcome.layers),
+        "best": _records(outcome.best),
+        "machine": device.describe()
+        | {
+            name: version(name) for name in ("numpy", "scipy", "scikit-learn", "flax", "hydra-core", "pillow")
+        },
+        "seconds": {stage: round(seconds, 2) for stage, seconds in outcome.seconds.items()},
+        "peak_memory_gb": round(_peak_memory() / 1e9, 2),
+    }
+
+
+def _recording(recording: Recording, target: Target, settings: Score, outcome: Outcome) -> dict[str, Any]:
+    ids = recording.stimuli.index.astype(str)
+    return {
+        "name": recording.name,
+        "simulated": recording.simulated,
+        "stimuli": len(ids),
+        "neuroids": target.neuroids["region"].value_counts(sort=False).to_dict(),
+        "excluded": dict(target.excluded),
+        "degrees": recording.degrees,
+        "ceiling": target.ceiling,
+        "splits": sentence(recording, settings.cv),
+        "held_out": [ids[split.test].tolist() for split in target.splits],
+        "digests": dict(outcome.digests[recording.name]),
+        "source": dict(recording.source),
+        "licence": recording.licence,
+        "citation": recording.citation,
+    }
+
+
+def write(folder: Path, summary: Mapping[str, Any], outcome: Outcome) -> None:
+    """The results as a folder that appears whole or not at all: scores.parquet, layers.csv, figure, summary.json."""
+    figure = layers_figure(outcome.layers, outcome.best, title(summary), figure_note(summary))
+
+    def fill(temporary: Path) -> None:
+        outcome.rows.to_parquet(temporary / "scores.parquet", index=False)
+        outcome.layers.to_csv(temporary / "layers.csv", index=False)
+        save(figure, temporary, "layers")
+        text = json.dumps(summary, indent=1, allow_nan=False, default=str)
+        (temporary / SUMMARY).write_text(text + "\n")
+
+    write_folder(folder, fill)
+
+
+def show(summary: Mapping[str, Any], folder: Path) -> None:
+    """Prints the table, the best layers and what the numbers are."""
+    # Wider than the window where need be: a line that wraps can be read, a number that is cut off cannot.
+    console = Console(soft_wrap=True, highlight=False)
+    layers, best = (pd.DataFrame(summary[name]).replace({None: math.nan}) for name in ("layers", "best"))
+    console.print(title(summary), style="bold")
+    table = layer_by_region(layers.infer_objects())
+    console.print(table, width=max(console.width, console.measure(table, options=console.options.update(width=1000)).maximum))
+    console.print()
+    for line in best_lines(best):
+        console.print(line)
+    for line in notes(summary):
+        console.print(line, style="dim")
+    console.print(f"written to {folder}{'/' if folder.name else ''}", style="dim")
+
+
+def title(summary: Mapping[str, Any]) -> str:
+    """Model and recordings."""
+    names = [recording["name"] for recording in summary["recordings"]]
+    mark = ", SIMULATED" if summary["simulated"] and not any("SIMULATED" in name for name in names) else ""
+    return f"{summary['model']['name']} on {enumeration(names, 3)}{mark}"
+
+
+def notes(summary: Mapping[str, Any]) -> list[str]:
+    """What was held out, which ceiling, what was left out: once for each way it was done."""
+    recordings = summary["recordings"]
+    stimuli = sum(recording["stimuli"] for recording in recordings)
+    lines = [f"r: Pearson, held-out stimuli, median over neuroids [95 % bootstrap]; {stimuli} stimuli"]
+    lines += [f"splits: {text}" for text in dict.fromkeys(recording["splits"] for recording in recordings)]
+    lines += [f"ceiling: {text}" for text in dict.fromkeys(recording["ceiling"] for recording in recordings)]
+    if any(row["ceiled"] is not None for row in summary["layers"]):
+        lines.append(f"r²/c: {summary['ceiled']}")
+    excluded = sum(len(recording["excluded"]) for recording in recordings)
+    if excluded:
+        lines.append(f"left out: {excluded} neuroids without responses or with constant ones")
+    if summary["simulated"]:
+        lines.append("SIMULATED: no animal or person was recorded; the neurons are a model")
+    return lines
+
+
+def figure_note(summary: Mapping[str, Any]) -> str:
+    """The line under the figure."""
+    recordings = summary["recordings"]
+    text = f"Band: 95 % bootstrap over neuroids. Ring: layer chosen on inner folds. Splits: {recordings[0]['splits']}."
+    if any(row["ceiling"] is not None for row in summary["layers"]):
+        text += f"\nDashed: r of a perfect model, sqrt(c); c {recordings[0]['ceiling']}."
+    else:
+        text += f"\nCeiling: {recordings[0]['ceiling'].removesuffix(': no ceiling')}, so none is drawn."
+    return text
+
+
+def exclusions(target: Target) -> str:
+    """Which neuroids of a recording are left out, and why."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in target.excluded.items():
+        by_reason.setdefault(reason, []).append(name)
+    parts = [f"{len(names)} with {reason}: {enumeration(names, 5)}" for reason, names in by_reason.items()]
+    return f"{target.recording}: left out {'; '.join(parts)}"
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [
+        {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}
+        for row in table.to_dict("records")
+    ]
+
+
+def _peak_memory() -> float:
+    unit = 1 if sys.platform == "darwin" else 1024
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)

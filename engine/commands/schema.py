@@ -1,0 +1,98 @@
+"""The settings of ``corticalign score`` with their types. A value of another type is refused before any work."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from engine.errors import InputError
+
+
+@dataclass
+class Model:
+    name: str = MISSING
+
+
+@dataclass
+class Metric:
+    name: str = MISSING
+    penalties: list[float] = MISSING
+    relative: bool = MISSING
+    select: Any = MISSING  # checked against ALLOWED
+    choose: Any = MISSING
+
+
+@dataclass
+class Kfold:
+    kind: str = MISSING
+    folds: int = MISSING
+    seed: int = MISSING
+    group: str | None = MISSING
+
+
+@dataclass
+class Shuffle:
+    kind: str = MISSING
+    splits: int = MISSING
+    train_size: float = MISSING
+    inner_folds: int = MISSING
+    seed: int = MISSING
+    stratify: str | None = MISSING
+    group: str | None = MISSING
+
+
+@dataclass
+class Memory:
+    budget: float = MISSING
+
+
+@dataclass
+class Score:
+    """Everything under one roof; ``dataset`` stays open, because each data set has options of its own."""
+
+    model: Model = field(default_factory=Model)
+    dataset: dict[str, Any] = field(default_factory=dict)
+    metric: Metric = field(default_factory=Metric)
+    cv: Any = MISSING
+    layers: Any = MISSING
+    mirror: str | None = None
+    output: str = MISSING
+    quiet: bool = MISSING
+    memory: Memory = field(default_factory=Memory)
+
+
+CV = {"kfold": Kfold, "shuffle": Shuffle}
+ALLOWED = {
+    "metric.select": ("r2", "pearson", "mse"),
+    "metric.choose": ("neuroid", "region", "all"),
+}
+
+
+def typed(config: DictConfig) -> Score:
+    """The composed configuration as typed settings.
+
+    Raises:
+        InputError: a value of the wrong type or out of range; names the key.
+    """
+    try:
+        kind = config.cv.kind
+        merged = OmegaConf.merge(OmegaConf.structured(Score), config)
+        merged.cv = OmegaConf.merge(OmegaConf.structured(CV[kind]), config.cv)
+        settings = OmegaConf.to_object(merged)
+    except KeyError as error:
+        raise InputError(f"cv.kind={config.cv.kind}: wanted one of {', '.join(CV)}") from error
+    except OmegaConfBaseException as error:
+        raise InputError(f"cannot use the settings: {' '.join(str(error).split())}") from error
+    assert isinstance(settings, Score)
+    for key, allowed in ALLOWED.items():
+        group, name = key.split(".")
+        value = getattr(getattr(settings, group), name)
+        if value not in allowed:
+            raise InputError(f"{key}={value}: wanted one of {', '.join(allowed)}")
+    penalties = settings.metric.penalties
+    if not penalties or min(penalties) <= 0 or penalties != sorted(set(penalties)):
+        raise InputError(f"metric.penalties={penalties}: wanted at least one, all above 0, ascending")
+    if not settings.memory.budget > 0:
+        raise InputError(f"memory.budget={settings.memory.budget}: wanted a number of GB above 0")
+    return settings

@@ -1,0 +1,110 @@
+"""``corticalign score``: settings in, a folder of results out."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from engine.commands import settings
+from engine.errors import InputError, unknown
+
+FAILED: list[str] = []  # jobs of this process's sweep that ended in an InputError
+
+
+def run(given: list[str]) -> int:
+    """Runs the job, or one for every combination with ``-m``. Returns the exit status."""
+    words = settings.overrides(given)
+    settings.check(words)
+    settings.set_arguments(words)
+    FAILED.clear()
+    import hydra
+
+    hydra.main(version_base="1.3", config_path=str(settings.config_folder()), config_name="score")(_task)()
+    return 2 if FAILED else 0
+
+
+def _task(config: DictConfig) -> None:
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    # An InputError must not reach Hydra, which would print a traceback, nor stop the other jobs of a sweep.
+    sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+    name = HydraConfig.get().job.override_dirname
+    try:
+        job(config)
+    except InputError as error:
+        print(f"corticalign: error{f' in job {name}' if sweep else ''}: {error}", file=sys.stderr)
+        FAILED.append(name)
+
+
+def job(config: DictConfig) -> Path:
+    """One model against one data set; returns the folder with the results.
+
+    Everything the user gave is checked before the first image is shown to the model. Layer summaries are kept as
+    they are made and finished results are never made twice, so a job that was killed continues.
+    """
+    from engine.commands.schema import typed
+    from models import zoo
+
+    wanted = typed(config)
+    spec = zoo.spec(wanted.model.name)
+    if wanted.metric.name != "ridge":
+        raise unknown("metric", wanted.metric.name, ["ridge"])
+
+    from engine import job as engine_job
+    from engine import store
+    from engine.commands import cross_validation, device, output
+    from engine.commands.progress import Progress
+    from engine.commands.sources import mirror_folder, recordings
+    from engine.fetch import default_cache
+    from engine.metrics.ridge import VERSION, Ridge
+    from engine.score import target
+
+    layers = engine_job.choose_layers(spec, wanted.layers)
+    store.check_writable(Path(wanted.output))
+    device.keep_compiled_programs()
+    with Progress(wanted.quiet) as progress:
+        found = recordings(wanted.dataset, mirror_folder(wanted.mirror), progress.download)
+        targets = [target(recording, cross_validation.split(recording, wanted.cv)) for recording in found]
+        for each in targets:
+            if each.excluded:
+                progress.say(output.exclusions(each))
+        model = zoo.load(spec.name)
+        shown = [engine_job.show(recording, spec, progress, keep=len(found) == 1) for recording in found]
+        key = store.key(
+            {
+                "extraction": engine_job.EXTRACTION,
+                "ridge": VERSION,
+                "model": spec.name,
+                "weights": model.weights_digest,
+                "layers": layers,
+                "stimuli": [each.pixels for each in shown],
+                "responses": [recording.digest() for recording in found],
+                "metric": asdict(wanted.metric),
+                "cv": asdict(wanted.cv),
+            }
+        )
+        name = wanted.dataset["name"] if wanted.dataset["name"] != "file" else found[0].name
+        folder = Path(wanted.output) / str(name) / f"{spec.name}-{key[:10]}"
+        if (folder / output.SUMMARY).is_file():
+            summary = json.loads((folder / output.SUMMARY).read_text())
+            if not wanted.quiet:
+                progress.say("computed before with the same model, data and settings; nothing was done again")
+        else:
+            metric = wanted.metric
+            outcome = engine_job.run(
+                model,
+                layers,
+                list(zip(shown, targets, strict=True)),
+                Ridge(tuple(metric.penalties), metric.relative, metric.select, metric.choose),
+                cache=default_cache(),
+                budget=int(wanted.memory.budget * 1e9),
+                stages=progress,
+            )
+            summary = output.summarise(key, wanted, model, found, targets, outcome)
+            output.write(folder, summary, outcome)
+    if not wanted.quiet:
+        output.show(summary, folder)
+    return folder

@@ -1,0 +1,100 @@
+"""From the words on the command line to checked settings, with errors that name the nearest known word."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+import engine
+from engine.errors import InputError, unknown
+
+GROUPS = {"model": "model", "dataset": "data set", "metric": "metric", "cv": "cross-validation"}
+
+
+def config_folder() -> Path:
+    """Where the YAML files are: beside the packages in a checkout, inside ``engine`` in an installed wheel."""
+    package = Path(engine.__file__).parent
+    for folder in (package / "configs", package.parent / "configs"):
+        if (folder / "score.yaml").is_file():
+            return folder
+    raise InputError(f"the configuration files are missing beside '{package}'; install corticalign again")
+
+
+def overrides(given: list[str]) -> list[str]:
+    """The user's words as Hydra takes them: ``-q``, and ``dataset=FILE.h5`` for a recording of one's own."""
+    result = []
+    for word in given:
+        if word in ("-q", "--quiet"):
+            result.append("quiet=true")
+        elif word.startswith("dataset=") and word.endswith((".h5", ".hdf5")):
+            result += ["dataset=file", f"dataset.path='{word.removeprefix('dataset=')}'"]
+        else:
+            result.append(word)
+    return result
+
+
+def check(given: list[str]) -> None:
+    """Raises InputError where Hydra would not accept the overrides, naming the nearest choice or key."""
+    words = [word for word in given if not word.startswith("-")]
+    try:
+        parsed = OverridesParser.create().parse_overrides(words)
+    except HydraException as error:
+        raise InputError(
+            f"cannot read the settings: {str(error).splitlines()[0]}; wanted KEY=VALUE"
+        ) from error
+    choices: dict[str, str] = {}
+    folder = config_folder()
+    for override in parsed:
+        group = override.key_or_group
+        if group not in GROUPS:
+            continue
+        known = sorted(path.stem for path in (folder / group).glob("*.yaml"))
+        value = override.value()
+        swept = override.sweep_string_iterator() if override.is_sweep_override() else [value]
+        for choice in swept:
+            if str(choice) not in known:
+                raise unknown(GROUPS[group], choice, [name for name in known if name != "file"])
+            choices[group] = str(choice)
+    keys = _keys([f"{group}={choice}" for group, choice in choices.items()])
+    for override in parsed:
+        name = override.key_or_group
+        if name not in GROUPS and not name.startswith("hydra") and not override.is_add() and name not in keys:
+            raise unknown("setting", name, keys)
+    plain = [word for word, override in zip(words, parsed, strict=True) if not override.is_sweep_override()]
+    composed(plain)
+
+
+def composed(words: list[str]) -> DictConfig:
+    """The configuration for these overrides. Raises InputError with Hydra's reason where there is none."""
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(config_folder()), version_base="1.3"):
+            return compose("score", words)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(f"cannot use the settings: {' '.join(str(error).split())}") from error
+
+
+def _keys(words: list[str]) -> list[str]:
+    found: list[str] = []
+
+    def walk(node: Mapping[str, object], prefix: str) -> None:
+        for key, value in node.items():
+            found.append(f"{prefix}{key}")
+            if isinstance(value, Mapping):
+                walk(value, f"{prefix}{key}.")
+
+    container = OmegaConf.to_container(composed(words), resolve=False)
+    assert isinstance(container, dict)
+    walk({str(key): value for key, value in container.items()}, "")
+    return found
+
+
+def set_arguments(words: list[str]) -> None:
+    """Hydra reads its overrides from the process's arguments."""
+    sys.argv = ["corticalign score", *words]

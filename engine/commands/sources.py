@@ -1,0 +1,41 @@
+"""Recordings by what the user typed: a known data set with its options, or a file of the user's own."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from engine import datasets, fetch
+from engine.errors import InputError
+from engine.recording import Recording
+
+Show = Callable[[fetch.RemoteFile, int, int | None], None]
+
+
+def mirror_folder(setting: str | None) -> Path | None:
+    """The mirror that the setting names, else the one CORTICALIGN_MIRROR names, if any."""
+    return Path(setting).expanduser() if setting else fetch.default_mirror()
+
+
+def recordings(dataset: Mapping[str, object], mirror: Path | None, show: Show | None) -> list[Recording]:
+    """Loads the recordings of a data set, downloading what is missing.
+
+    Args:
+        dataset: ``name`` and the data set's options; ``name`` ``file`` takes ``path``.
+        mirror: folder laid out <host>/<path> in place of the network.
+        show: called with the progress of downloads.
+    """
+    options = {key: value for key, value in dataset.items() if key != "name"}
+    name = str(dataset["name"])
+    if name == "file":
+        from engine.recording_file import read
+
+        path = Path(str(options["path"])).expanduser()
+        if not path.is_file():
+            raise InputError(f"there is no recording at '{path}'; 'corticalign dataset import' makes one")
+        return [read(path)]
+    cache = fetch.default_cache()
+    fetch.fetch_all(datasets.files(name, options), cache=cache, mirror=mirror, progress=show)
+
+    def get(file: fetch.RemoteFile) -> Path:
+        return fetch.fetch(file, cache=cache, mirror=mirror, progress=show)
+
+    return datasets.load(name, options, get)

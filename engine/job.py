@@ -1,0 +1,220 @@
+"""One job: a model against the recordings of a data set. Fetches, runs, keeps layer summaries, scores.
+
+The numbers come from engine.score and below; this is where files, caches and progress meet them.
+"""
+
+import fnmatch
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from engine import score, store
+from engine.activations import image_passes, layer_summaries
+from engine.errors import InputError, unknown
+from engine.gram import Summary
+from engine.metrics.ridge import Ridge, score_layer
+from engine.recording import Recording
+from engine.score import Target
+from engine.stimuli import digest, prepare_all
+from models.port import Model, layer_shapes
+from models.preprocessing import prepare
+from models.spec import ModelSpec
+
+EXTRACTION = "1"  # version of everything between pixels and Gram matrix; part of every summary's key
+
+
+class Stages(Protocol):
+    """What a long job reports while it runs."""
+
+    def stage(self, name: str, total: int, unit: str) -> Callable[[int], None]:
+        """Starts a stage of ``total`` steps; the function it returns is called with the number of steps done."""
+        ...
+
+    def say(self, sentence: str) -> None:
+        """A warning that the user can act on."""
+        ...
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A recording's stimuli as a model takes them.
+
+    Attributes:
+        recording: it.
+        pixels: digest of the prepared images.
+        images: stimuli x size x size x 3, uint8; None where they were not kept and are made again when needed.
+    """
+
+    recording: Recording
+    pixels: str
+    images: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a job leaves.
+
+    Attributes:
+        rows: every recording x neuroid x layer x split.
+        layers: layer x region.
+        best: region.
+        digests: recording -> of the stimuli as shown to the model, and of the responses.
+        seconds: stage -> time it took.
+    """
+
+    rows: pd.DataFrame
+    layers: pd.DataFrame
+    best: pd.DataFrame
+    digests: Mapping[str, Mapping[str, str]]
+    seconds: Mapping[str, float]
+
+
+def choose_layers(spec: ModelSpec, wanted: object) -> list[str]:
+    """The model's layers named by ``all``, a name, a pattern such as ``block*``, or a list of these.
+
+    Raises:
+        InputError: a name or pattern that fits no layer; names the nearest.
+    """
+    given = [wanted] if isinstance(wanted, str) else list(wanted) if isinstance(wanted, Sequence) else None
+    if not given:
+        raise InputError(f"layers={wanted}: wanted 'all' or a list such as [{spec.layers[0]}]")
+    chosen: set[str] = set()
+    for name in map(str, given):
+        fitting = list(spec.layers) if name == "all" else fnmatch.filter(spec.layers, name)
+        if not fitting:
+            raise unknown(f"layer of {spec.name}", name, spec.layers)
+        chosen.update(fitting)
+    return [layer for layer in spec.layers if layer in chosen]
+
+
+def show(recording: Recording, spec: ModelSpec, stages: Stages, *, keep: bool) -> Shown:
+    """Decodes and prepares the stimuli; ``keep`` holds on to the pixels (size² x 3 bytes each).
+
+    Raises:
+        InputError: the recording has no images, or one cannot be decoded.
+    """
+    if recording.images is None:
+        raise InputError(f"recording '{recording.name}' holds no images: a model cannot be shown its stimuli")
+    advance = stages.stage(f"{recording.name}: decoding", len(recording.images), "images")
+    images = prepare_all(
+        recording.images, partial(prepare, preprocessing=spec.preprocessing), advance=advance
+    )
+    return Shown(recording, digest(images), images if keep else None)
+
+
+def run(
+    model: Model,
+    layers: Sequence[str],
+    recordings: Sequence[tuple[Shown, Target]],
+    settings: Ridge,
+    *,
+    cache: Path,
+    budget: int,
+    stages: Stages,
+) -> Outcome:
+    """Scores the layers against every recording.
+
+    Args:
+        recordings: the stimuli of each, and what is to be predicted.
+        cache: folder where layer summaries are kept and looked for.
+        budget: bytes that activations may take at once.
+    """
+    frames: list[pd.DataFrame] = []
+    digests: dict[str, dict[str, str]] = {}
+    seconds: dict[str, float] = {}
+    for shown, target in recordings:
+        name = shown.recording.name
+        clock = _Clock(seconds)
+        if shown.images is None:
+            shown = show(shown.recording, model.spec, stages, keep=True)
+        digests[name] = {"stimuli": shown.pixels, "responses": shown.recording.digest()}
+        clock("decoding")
+        scores = {}
+        regions = list(target.neuroids["region"])
+        scored = stages.stage(f"{name}: scoring", len(layers), "layers")
+        for layer, summary in summaries(model, layers, shown, cache, budget, stages):
+            clock("activations and Gram matrices")
+            scores[layer] = score_layer(summary, target.responses, regions, target.parts, settings)
+            clock("ridge")
+            scored(1)
+        unresolved = {layer: s.unresolved for layer, s in scores.items() if s.unresolved}
+        if unresolved:
+            stages.say(
+                f"{name}: {sum(unresolved.values())} chosen penalties in {', '.join(unresolved)} lie below the "
+                "resolution of float32 activations; raise the smallest of metric.penalties"
+            )
+        frames.append(score.neuroid_table(scores, layers, target))
+    clock = _Clock(seconds)
+    rows = pd.concat(frames, ignore_index=True)
+    layer_table, best = score.layer_table(rows), score.best_layers(rows)
+    clock("tables")
+    return Outcome(rows, layer_table, best, digests, seconds)
+
+
+def summaries(
+    model: Model,
+    layers: Sequence[str],
+    shown: Shown,
+    cache: Path,
+    budget: int,
+    stages: Stages,
+) -> Iterator[tuple[str, Summary]]:
+    """The layers' summaries: those at hand first, then the others as the model makes them, kept at once."""
+    keys = {
+        layer: store.key(
+            {
+                "extraction": EXTRACTION,
+                "model": model.spec.name,
+                "weights": model.weights_digest,
+                "layer": layer,
+                "stimuli": shown.pixels,
+            }
+        )
+        for layer in layers
+    }
+    missing = []
+    for layer in layers:
+        summary = store.load_summary(cache, keys[layer])
+        if summary is None:
+            missing.append(layer)
+        else:
+            yield layer, summary
+    if not missing:
+        return
+    images = shown.images
+    assert images is not None
+    units = {layer: prod(shape) for layer, shape in layer_shapes(model.spec).items() if layer in missing}
+    advance = stages.stage(
+        f"{shown.recording.name}: {model.spec.name}", image_passes(units, len(images), budget), "images"
+    )
+    keep = True
+    for layer, summary in layer_summaries(
+        model.apply, model.params, units, images, budget=budget, advance=advance
+    ):
+        try:
+            if keep:
+                store.save_summary(cache, keys[layer], summary)
+        except OSError as error:
+            keep = False
+            stages.say(f"layer summaries are not kept for another run: {error.strerror} in '{cache}'")
+        yield layer, summary
+
+
+class _Clock:
+    """Adds the time since its last call to a stage."""
+
+    def __init__(self, seconds: dict[str, float]) -> None:
+        self._seconds = seconds
+        self._last = time.perf_counter()
+
+    def __call__(self, stage: str) -> None:
+        now = time.perf_counter()
+        self._seconds[stage] = self._seconds.get(stage, 0.0) + now - self._last
+        self._last = now

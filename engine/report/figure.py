@@ -1,0 +1,77 @@
+"""The figure of a run: score against layer depth, one line per region, with interval and ceiling."""
+
+from pathlib import Path
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, told apart by colour-blind readers too.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+
+def layers_figure(layers: pd.DataFrame, best: pd.DataFrame, title: str, note: str) -> Figure:
+    """Median Pearson r over neuroids for each layer, in depth order.
+
+    Args:
+        layers: one row per layer x region (engine.score.layer_table).
+        best: one row per region (engine.score.best_layers); its layer is ringed.
+        title: model and recording.
+        note: a line under the axes: splits and ceiling in words.
+    """
+    names = layers.sort_values("depth")["layer"].drop_duplicates().tolist()
+    figure = Figure(figsize=(max(6.4, 0.36 * len(names) + 3.2), 4.6), layout="constrained")
+    axes = figure.add_subplot()
+    position = {name: i for i, name in enumerate(names)}
+    chosen = dict(zip(best["region"], best["layer"], strict=True))
+    for colour, (region, part) in zip(
+        _cycle(layers["region"].nunique()), layers.groupby("region", sort=False), strict=True
+    ):
+        rows = part.sort_values("depth")
+        x = [position[name] for name in rows["layer"]]
+        axes.fill_between(x, rows["r_low"], rows["r_high"], color=colour, alpha=0.18, linewidth=0)
+        axes.plot(x, rows["r"], color=colour, marker="o", markersize=4, linewidth=1.8, label=f"{region}")
+        ring = rows[rows["layer"] == chosen.get(str(region))]
+        axes.plot(
+            [position[name] for name in ring["layer"]],
+            ring["r"],
+            linestyle="none",
+            marker="o",
+            markersize=11,
+            markerfacecolor="none",
+            markeredgecolor=colour,
+            markeredgewidth=1.6,
+        )
+        ceiling = rows["ceiling"].median()
+        if pd.notna(ceiling):
+            axes.axhline(ceiling, color=colour, linestyle="--", linewidth=1.1)
+            axes.text(
+                len(names) - 0.55,
+                ceiling,
+                f"{region} ceiling",
+                color=colour,
+                va="center",
+                ha="left",
+                fontsize=8,
+            )
+    axes.axhline(0, color="0.6", linewidth=0.8)
+    axes.set_xticks(range(len(names)), names, rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
+    axes.set_xlim(-0.6, len(names) - 0.4)
+    axes.set_xlabel("layer, from input to output")
+    axes.set_ylabel("Pearson r on held-out stimuli\n(median over neuroids)")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.01, 0.45), title="region")
+    figure.supxlabel(note, fontsize=7.5, color="0.35", x=0.01, ha="left")
+    return figure
+
+
+def save(figure: Figure, folder: Path, name: str) -> None:
+    """Writes ``name.png`` and ``name.svg``, the same bytes for the same figure."""
+    figure.savefig(folder / f"{name}.png", dpi=160)
+    with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
+        figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+
+
+def _cycle(count: int) -> list[str]:
+    return [COLOURS[i % len(COLOURS)] for i in range(count)]

@@ -1,0 +1,66 @@
+"""Results as text: a table of layer x region, and the sentences that say what its numbers are."""
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+from rich.table import Table
+from rich.text import Text
+
+
+def layer_by_region(layers: pd.DataFrame) -> Table:
+    """Median r with its interval for every layer (rows, in depth order) and region (columns).
+
+    The highest median of each region is bold. Where there is a ceiling, a second column gives r²/c.
+    """
+    table = Table(header_style="bold", box=None, pad_edge=False)
+    table.add_column("layer", no_wrap=True)
+    regions = list(dict.fromkeys(layers["region"]))
+    with_ceiling = {r: bool(layers.loc[layers["region"] == r, "ceiled"].notna().any()) for r in regions}
+    for region in regions:
+        table.add_column(f"{region}  r [95 %]", justify="right", no_wrap=True)
+        if with_ceiling[region]:
+            table.add_column("r²/c", justify="right", no_wrap=True)
+    top = layers.groupby("region")["r"].max()
+    for (_, layer), part in layers.groupby(["depth", "layer"], sort=True):
+        cells: list[Text] = [Text(str(layer))]
+        for region in regions:
+            row = part[part["region"] == region].iloc[0]
+            style = "bold" if row["r"] == top[region] else ""
+            cells.append(Text(interval(row), style=style))
+            if with_ceiling[region]:
+                cells.append(Text(number(row["ceiled"]), style=style))
+        table.add_row(*cells)
+    return table
+
+
+def best_lines(best: pd.DataFrame) -> list[str]:
+    """One line per region: the layer chosen without the test stimuli, and its score."""
+    lines = []
+    for row in best.to_dict("records"):
+        votes = ", ".join(f"{layer} {count}x" for layer, count in row["chosen"].items())
+        ceiled = "" if math.isnan(row["ceiled"]) else f", r²/c {number(row['ceiled'])}"
+        ceiling = "" if math.isnan(row["ceiling"]) else f" (ceiling {number(row['ceiling'])})"
+        lines.append(
+            f"{row['region']}: best layer {row['layer']}, r {interval(row)}{ceiling}{ceiled}, "
+            f"{row['neuroids']} neuroids; chosen on inner folds: {votes}"
+        )
+    return lines
+
+
+def interval(row: "pd.Series | dict[str, float]") -> str:
+    """A score with its interval: ``0.777 [0.748, 0.802]``."""
+    if math.isnan(row["r_low"]):
+        return number(row["r"])
+    return f"{number(row['r'])} [{number(row['r_low'])}, {number(row['r_high'])}]"
+
+
+def number(value: float) -> str:
+    """Three decimals; a dash where there is none."""
+    return "-" if math.isnan(value) else f"{value:.3f}"
+
+
+def enumeration(items: Sequence[str], most: int) -> str:
+    """The first few items, and how many more there are."""
+    shown = ", ".join(items[:most])
+    return shown if len(items) <= most else f"{shown} and {len(items) - most} more"
