@@ -19,7 +19,8 @@ from engine.gram import Summary, add, summarise
 Apply = Callable[[object, jax.Array], Mapping[str, jax.Array]]
 
 BATCH = 64  # images; more does not run faster on any backend tried
-ROWS = 320  # stimuli in one block of the Gram matrix: large enough for the product, small enough to skip half
+ROWS = 160  # stimuli in one block of the Gram matrix: large enough for the product, small enough to skip half
+MOST_BLOCKS = 8  # more save little of the half that symmetry spares, and cost compile time
 
 
 class Slice(NamedTuple):
@@ -116,7 +117,7 @@ def _capture(
 ) -> dict[Slice, list[jax.Array]]:
     """Activations of the pieces for all images, as equal row blocks (stimuli x units), padded at the end."""
     n = len(images)
-    block_count = max(1, round(n / ROWS))
+    block_count = min(max(1, round(n / ROWS)), MOST_BLOCKS)
     batches = math.ceil(n / block_count / BATCH)  # in one block
     batch = 4 * math.ceil(n / (block_count * batches) / 4)  # models may take a few images at a time
     rows = batch * batches

@@ -33,9 +33,7 @@ def split_half(repeats: np.ndarray, *, halvings: int = 100, seed: int = 0) -> np
     for turn in range(halvings):
         order = rng.permutation(count)
         a, b = order[:half], order[half : 2 * half]
-        reliability[turn] = spearman_brown(
-            masked_pearson(*_mean(filled, present, a), *_mean(filled, present, b))
-        )
+        reliability[turn] = spearman_brown(masked_pearson(*_mean(filled, present, a), *_mean(filled, present, b)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # all-NaN neuroids stay NaN
         return np.nanmean(reliability, axis=0)

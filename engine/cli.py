@@ -33,9 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"corticalign: error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print(
-            "corticalign: stopped; what was finished is kept and will not be computed again", file=sys.stderr
-        )
+        print("corticalign: stopped; what was finished is kept and will not be computed again", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:  # the reader of a pipe, such as head, has gone
         sys.stderr.close()

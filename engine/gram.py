@@ -96,7 +96,4 @@ _shift = jax.jit(_subtract, donate_argnums=0)
 @jax.jit
 def _upper_products(blocks: Sequence[jax.Array]) -> list[list[jax.Array]]:
     # Whole arrays as operands: slices of one large array would be copied before every product.
-    return [
-        [jnp.matmul(left, right.T, precision="highest") for right in blocks[i:]]
-        for i, left in enumerate(blocks)
-    ]
+    return [[jnp.matmul(left, right.T, precision="highest") for right in blocks[i:]] for i, left in enumerate(blocks)]

@@ -103,9 +103,7 @@ def show(recording: Recording, spec: ModelSpec, stages: Stages, *, keep: bool) -
     if recording.images is None:
         raise InputError(f"recording '{recording.name}' holds no images: a model cannot be shown its stimuli")
     advance = stages.stage(f"{recording.name}: decoding", len(recording.images), "images")
-    images = prepare_all(
-        recording.images, partial(prepare, preprocessing=spec.preprocessing), advance=advance
-    )
+    images = prepare_all(recording.images, partial(prepare, preprocessing=spec.preprocessing), advance=advance)
     return Shown(recording, digest(images), images if keep else None)
 
 
@@ -195,9 +193,7 @@ def summaries(
         f"{shown.recording.name}: {model.spec.name}", image_passes(units, len(images), budget), "images"
     )
     keep = True
-    for layer, summary in layer_summaries(
-        model.apply, model.params, units, images, budget=budget, advance=advance
-    ):
+    for layer, summary in layer_summaries(model.apply, model.params, units, images, budget=budget, advance=advance):
         try:
             if keep:
                 store.save_summary(cache, keys[layer], summary)

@@ -132,15 +132,11 @@ def check(recording: Recording) -> None:
         return
     missing = {"region", "subject"} - set(recording.neuroids)
     if missing:
-        raise InputError(
-            f"recording '{name}': the neuroid table lacks the column(s) {', '.join(sorted(missing))}"
-        )
+        raise InputError(f"recording '{name}': the neuroid table lacks the column(s) {', '.join(sorted(missing))}")
     wanted = (n, len(recording.neuroids))
     for form in ("repeats", "averages", "truth"):
         array = getattr(recording, form)
-        if array is not None and (
-            array.shape[-2:] != wanted or array.ndim != (3 if form == "repeats" else 2)
-        ):
+        if array is not None and (array.shape[-2:] != wanted or array.ndim != (3 if form == "repeats" else 2)):
             raise InputError(
                 f"recording '{name}': {form} have shape {array.shape}, but the tables name {n} stimuli and "
                 f"{wanted[1]} neuroids"

@@ -80,9 +80,7 @@ def target(recording: Recording, splits: Sequence[Split]) -> Target:
 
 def _ceiling(recording: Recording, responses: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, str]:
     if recording.truth is not None:
-        return ceilings.known(
-            recording.truth[:, kept], responses
-        ), "known: squared r with the noise-free responses"
+        return ceilings.known(recording.truth[:, kept], responses), "known: squared r with the noise-free responses"
     if recording.repeats is None or len(recording.repeats) < 2:
         return np.full(responses.shape[1], np.nan), "no repeats: no ceiling"
     return ceilings.split_half(recording.repeats[:, :, kept]), ceilings.CONVENTION
@@ -140,9 +138,7 @@ def best_layers(rows: pd.DataFrame) -> pd.DataFrame:
             r=("r", "mean"), ceiling=("ceiling", "first")
         )
         counts = best["layer"].value_counts()
-        found.append(
-            {"region": region, "layer": counts.index[0], "chosen": counts.to_dict()} | _aggregate(per_neuroid)
-        )
+        found.append({"region": region, "layer": counts.index[0], "chosen": counts.to_dict()} | _aggregate(per_neuroid))
     return pd.DataFrame(found)
 
 

@@ -80,9 +80,7 @@ def shuffle_splits(
     if groups is not None:
         _check_groups(groups, inner_folds + 1)
         labels = np.asarray([str(group) for group in groups])
-        outer = GroupShuffleSplit(splits, train_size=train_size, random_state=seed).split(
-            everything, groups=labels
-        )
+        outer = GroupShuffleSplit(splits, train_size=train_size, random_state=seed).split(everything, groups=labels)
     elif strata is not None:
         strata_labels = np.asarray([str(stratum) for stratum in strata])
         names, counts = np.unique(strata_labels, return_counts=True)
@@ -99,15 +97,9 @@ def shuffle_splits(
     result = []
     for train, test in outer:
         if labels is not None:
-            inner = GroupKFold(inner_folds, shuffle=True, random_state=seed).split(
-                train, groups=labels[train]
-            )
-        elif (
-            strata is not None and np.unique(strata_labels[train], return_counts=True)[1].min() >= inner_folds
-        ):
-            inner = StratifiedKFold(inner_folds, shuffle=True, random_state=seed).split(
-                train, strata_labels[train]
-            )
+            inner = GroupKFold(inner_folds, shuffle=True, random_state=seed).split(train, groups=labels[train])
+        elif strata is not None and np.unique(strata_labels[train], return_counts=True)[1].min() >= inner_folds:
+            inner = StratifiedKFold(inner_folds, shuffle=True, random_state=seed).split(train, strata_labels[train])
         else:
             inner = KFold(inner_folds, shuffle=True, random_state=seed).split(train)
         result.append(Split(np.sort(train), np.sort(test), tuple(np.sort(train[part]) for _, part in inner)))

@@ -6,6 +6,7 @@ from math import prod
 from rich.console import Console
 from rich.table import Table
 
+from engine.report.table import print_whole
 from models import zoo
 
 
@@ -31,7 +32,7 @@ def _list() -> None:
     for name in zoo.names():
         spec = zoo.spec(name)
         table.add_row(name, str(len(spec.layers)), spec.summary)
-    Console(soft_wrap=True, highlight=False).print(table)
+    print_whole(Console(highlight=False), table)
 
 
 def _show(name: str) -> None:
@@ -42,7 +43,8 @@ def _show(name: str) -> None:
     console.print(f"[bold]{spec.name}[/bold]: {spec.summary}")
     console.print(f"parameters  {zoo.parameter_count(name):,}")
     console.print(f"input       {size} x {size} pixels, {spec.preprocessing.interpolation} resize")
-    console.print(f"weights     {spec.weights.describe()}")
+    console.print(f"weights     {spec.weights.path} of the Python package {spec.weights.package}")
+    console.print(f"            SHA-256 {spec.weights.sha256}")
     console.print(f"licence     {spec.licence}")
     console.print(f"citation    {spec.citation}")
     table = Table(box=None, header_style="bold", pad_edge=False)
@@ -52,4 +54,4 @@ def _show(name: str) -> None:
     for layer, shape in shapes.items():
         table.add_row(layer, " x ".join(map(str, shape)), f"{prod(shape):,}")
     console.print()
-    console.print(table)
+    print_whole(console, table)

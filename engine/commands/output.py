@@ -20,7 +20,7 @@ from engine.commands.schema import Score
 from engine.job import Outcome
 from engine.recording import Recording
 from engine.report.figure import layers_figure, save
-from engine.report.table import best_lines, enumeration, layer_by_region
+from engine.report.table import best_lines, enumeration, layer_by_region, print_whole
 from engine.score import CEILED, Target
 from engine.store import write_folder
 from models.port import Model
@@ -60,9 +60,7 @@ def summarise(
         "layers": _records(outcome.layers),
         "best": _records(outcome.best),
         "machine": device.describe()
-        | {
-            name: version(name) for name in ("numpy", "scipy", "scikit-learn", "flax", "hydra-core", "pillow")
-        },
+        | {name: version(name) for name in ("numpy", "scipy", "scikit-learn", "flax", "hydra-core", "pillow")},
         "seconds": {stage: round(seconds, 2) for stage, seconds in outcome.seconds.items()},
         "peak_memory_gb": round(_peak_memory() / 1e9, 2),
     }
@@ -103,12 +101,10 @@ def write(folder: Path, summary: Mapping[str, Any], outcome: Outcome) -> None:
 
 def show(summary: Mapping[str, Any], folder: Path) -> None:
     """Prints the table, the best layers and what the numbers are."""
-    # Wider than the window where need be: a line that wraps can be read, a number that is cut off cannot.
     console = Console(soft_wrap=True, highlight=False)
     layers, best = (pd.DataFrame(summary[name]).replace({None: math.nan}) for name in ("layers", "best"))
     console.print(title(summary), style="bold")
-    table = layer_by_region(layers.infer_objects())
-    console.print(table, width=max(console.width, console.measure(table, options=console.options.update(width=1000)).maximum))
+    print_whole(console, layer_by_region(layers.infer_objects()))
     console.print()
     for line in best_lines(best):
         console.print(line)

@@ -75,9 +75,7 @@ class Progress:
             name = f"downloading {PurePosixPath(file.path).name}"
             self._downloads[file] = self._bars.add_task(name, unit="MB", total=None)
         megabytes = None if total is None else round(total / 1e6, 1)
-        self._bars.update(
-            self._downloads[file], completed=round(done / 1e6, 1), total=megabytes, visible=done != total
-        )
+        self._bars.update(self._downloads[file], completed=round(done / 1e6, 1), total=megabytes, visible=done != total)
 
     def say(self, sentence: str) -> None:
         """Prints a note; also when quiet, because the user can act on it."""

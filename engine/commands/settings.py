@@ -45,9 +45,7 @@ def check(given: list[str]) -> None:
     try:
         parsed = OverridesParser.create().parse_overrides(words)
     except HydraException as error:
-        raise InputError(
-            f"cannot read the settings: {str(error).splitlines()[0]}; wanted KEY=VALUE"
-        ) from error
+        raise InputError(f"cannot read the settings: {str(error).splitlines()[0]}; wanted KEY=VALUE") from error
     choices: dict[str, str] = {}
     folder = config_folder()
     for override in parsed:

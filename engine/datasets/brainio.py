@@ -107,7 +107,7 @@ def _assembly(path: Path, window: tuple[float, float] | None) -> tuple[pd.DataFr
 
 def _axes(name: str, item: h5py.Dataset) -> tuple[str, ...]:
     """Names of the dimensions of a variable; none for a dimension that is no variable."""
-    if b"not a netCDF variable" in item.attrs.get("NAME", b""):
+    if "not a netCDF variable" in str(item.attrs.get("NAME", "")):
         return ()
     if item.is_scale and item.ndim == 1:
         return (name,)

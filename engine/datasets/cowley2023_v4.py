@@ -77,9 +77,7 @@ def load(options: Mapping[str, object], fetch: Fetch) -> list[Recording]:
     return recordings
 
 
-def recording(
-    session: str, *, monkey: str, pictures: Path, responses: Path, source: Mapping[str, str]
-) -> Recording:
+def recording(session: str, *, monkey: str, pictures: Path, responses: Path, source: Mapping[str, str]) -> Recording:
     """Reads the files of one session.
 
     Responses are neurons x images (averages), or neurons x images x repeats, NaN where there was no repeat.
@@ -144,12 +142,9 @@ def _chosen(options: Mapping[str, object]) -> dict[str, tuple[RemoteFile, Remote
     chosen = pictured if given == "all" else choose("session", given, list(sessions), [DEFAULT])
     for session in chosen:
         if session not in pictured:
-            raise InputError(
-                f"session {session} was published without its images, so no model can be shown them"
-            )
+            raise InputError(f"session {session} was published without its images, so no model can be shown them")
     return {
-        session: (_file(session, "images"), _file(session, "trials" if trials else "averages"))
-        for session in chosen
+        session: (_file(session, "images"), _file(session, "trials" if trials else "averages")) for session in chosen
     }
 
 

@@ -66,9 +66,7 @@ def load(options: Mapping[str, object], fetch: Fetch) -> list[Recording]:
     return [recording(paths, [fetch(picture) for picture in pictures], source)]
 
 
-def recording(
-    responses: Mapping[str, Path], pictures: Sequence[Path], source: Mapping[str, str]
-) -> Recording:
+def recording(responses: Mapping[str, Path], pictures: Sequence[Path], source: Mapping[str, str]) -> Recording:
     """Merges populations (name -> file); pictures are in the order of `conditions`."""
     stimuli = conditions()
     counts = {population: _read(path, stimuli) for population, path in responses.items()}
@@ -144,9 +142,7 @@ def _responses(options: Mapping[str, object]) -> dict[str, RemoteFile]:
     rows = {row["population"]: row for row in pins.table("henaff2021_v1_populations")}
     chosen = choose("population", options.get("populations"), list(rows), list(rows))
     return {
-        name: RemoteFile(
-            RESPONSES.format(name), git_blob=rows[name]["git_blob"], bytes=int(rows[name]["bytes"])
-        )
+        name: RemoteFile(RESPONSES.format(name), git_blob=rows[name]["git_blob"], bytes=int(rows[name]["bytes"]))
         for name in chosen
     }
 

@@ -29,15 +29,10 @@ _NET2BRAIN = (
     "input_data/brain_data/92images/"
 )
 _RSATOOLBOX = (
-    "https://raw.githubusercontent.com/rsagroup/rsatoolbox/f1f83cadb7243492a1aae7460466e0f0140b20ac/"
-    "demos/92imageData/"
+    "https://raw.githubusercontent.com/rsagroup/rsatoolbox/f1f83cadb7243492a1aae7460466e0f0140b20ac/demos/92imageData/"
 )
-EVC = RemoteFile(
-    _NET2BRAIN + "fmri_EVC_RDMs.npz", git_blob="28fe9606fbc3a5162aa922d4d3076473e09943dd", bytes=1015948
-)
-IT = RemoteFile(
-    _NET2BRAIN + "fmri_IT_RDMs.npz", git_blob="045628afd66254c58432461d19c94fe678c28034", bytes=1015948
-)
+EVC = RemoteFile(_NET2BRAIN + "fmri_EVC_RDMs.npz", git_blob="28fe9606fbc3a5162aa922d4d3076473e09943dd", bytes=1015948)
+IT = RemoteFile(_NET2BRAIN + "fmri_IT_RDMs.npz", git_blob="045628afd66254c58432461d19c94fe678c28034", bytes=1015948)
 HUMANS_2008 = RemoteFile(
     _RSATOOLBOX + "92_brainRDMs.mat", git_blob="4794ee3dfc60981f8dc4da37ddb1a161a6a05f14", bytes=224663
 )
@@ -87,9 +82,7 @@ def recording(evc: Path, it: Path, humans: Path, supplement: Path, source: Mappi
         rdms={
             "EVC": _fifteen(evc),
             "IT": _fifteen(it),
-            "IT-human-2008": np.stack(
-                [np.mean(np.stack(list(one)), axis=0, dtype=float) for one in sessions]
-            ),
+            "IT-human-2008": np.stack([np.mean(np.stack(list(one)), axis=0, dtype=float) for one in sessions]),
             "IT-monkey-2008": squareform(by_name["mIT_674neurons"])[None],
         },
         degrees=2.9,

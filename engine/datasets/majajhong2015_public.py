@@ -12,9 +12,7 @@ from engine.fetch import Fetch, RemoteFile
 from engine.recording import Recording
 
 BASE = "https://brainscore-storage.s3.amazonaws.com/brainio-brainscore/"
-ASSEMBLY = RemoteFile(
-    BASE + "assy_dicarlo_MajajHong2015_public.nc", sha1="13d28ca0ce88ee550b54db3004374ae19096e9b9"
-)
+ASSEMBLY = RemoteFile(BASE + "assy_dicarlo_MajajHong2015_public.nc", sha1="13d28ca0ce88ee550b54db3004374ae19096e9b9")
 TABLE = RemoteFile(BASE + "stimulus_hvm-public.csv", sha1="5ca7a3da00d8e9c694a9cd725df5ba0ad6d735af")
 PICTURES = RemoteFile(BASE + "stimulus_hvm-public.zip", sha1="8aa44e038d7b551efa8077467622f9d48d72e473")
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 import pandas as pd
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -32,6 +33,12 @@ def layer_by_region(layers: pd.DataFrame) -> Table:
                 cells.append(Text(number(row["ceiled"]), style=style))
         table.add_row(*cells)
     return table
+
+
+def print_whole(console: Console, table: Table) -> None:
+    """Prints a table wider than the window where need be: a line that wraps can be read, a number cut off cannot."""
+    wanted = console.measure(table, options=console.options.update(width=1000)).maximum
+    console.print(table, width=max(console.width, wanted), soft_wrap=False)
 
 
 def best_lines(best: pd.DataFrame) -> list[str]:

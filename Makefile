@@ -1,0 +1,35 @@
+# make score   create the environment and run the main job on the embedded default
+# make test    create the environment and run lint, types and tests
+# Both are quick when nothing changed. PYTHON names another interpreter (3.11 or newer), EXTRAS other extras:
+#   make test EXTRAS=test,parity   compares the model ports with PyTorch as well
+
+PYTHON ?= python3
+EXTRAS ?= test
+BIN := .venv/bin
+
+.PHONY: score test clean
+.DELETE_ON_ERROR:
+
+score: .venv/installed
+	$(BIN)/corticalign score
+
+test: .venv/installed-$(EXTRAS)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "corticalign needs Python 3.11 or newer; name it with make PYTHON=...")'
+	$(PYTHON) -m venv .venv
+
+.venv/installed: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+.venv/installed-$(EXTRAS): pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
+	touch .venv/installed $@
+
+clean:
+	rm -rf .venv build dist

@@ -1,0 +1,77 @@
+"""A pinned file at a public address, and the check of what lies on the disk against it."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from engine.errors import InputError
+
+BLOCK = 1 << 18
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file at a public address, and what its content must be.
+
+    Exactly one checksum is given, in hexadecimal: ``sha256``, ``sha1``, or ``git_blob``, the name git gives
+    to the content: SHA-1 of ``b"blob <size>\\0"`` followed by it. ``bytes`` is the size, where known.
+    """
+
+    url: str
+    sha256: str | None = None
+    sha1: str | None = None
+    git_blob: str | None = None
+    bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        if sum(value is not None for value in (self.sha256, self.sha1, self.git_blob)) != 1:
+            raise ValueError(f"{self.url} needs exactly one checksum")
+
+    @property
+    def path(self) -> str:
+        """Where the file lies in a mirror or cache folder: ``<host>/<path>``."""
+        parts = urlsplit(self.url)
+        return parts.netloc + unquote(parts.path)
+
+    @property
+    def checksum(self) -> str:
+        """The kind and value of the checksum, as ``sha1:13d2...``; the value is compared without case."""
+        kind = "sha256" if self.sha256 else "sha1" if self.sha1 else "git_blob"
+        return f"{kind}:{getattr(self, kind).lower()}"
+
+
+def checksum(path: Path, file: RemoteFile) -> str:
+    """The checksum that the content at ``path`` has, of the kind pinned for ``file``."""
+    kind = file.checksum.partition(":")[0]
+    sha = hashlib.sha256() if kind == "sha256" else hashlib.sha1(usedforsecurity=False)
+    try:
+        with path.open("rb") as content:
+            if kind == "git_blob":
+                sha.update(b"blob %d\0" % path.stat().st_size)
+            while block := content.read(BLOCK):
+                sha.update(block)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    return f"{kind}:{sha.hexdigest()}"
+
+
+_checked: dict[tuple[str, int, int, str], str] = {}
+
+
+def checksum_once(path: Path, file: RemoteFile) -> str:
+    """As `checksum`, but content that has been read by this process is not read again until it changes."""
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    key = (str(path), state.st_size, state.st_mtime_ns, file.checksum)
+    if key not in _checked:
+        _checked[key] = checksum(path, file)
+    return _checked[key]
+
+
+def wrong_checksum(path: Path, file: RemoteFile, found: str, remedy: str) -> InputError:
+    return InputError(
+        f"wrong checksum of {path}: it has {found}, wanted {file.checksum} (the file at {file.url}); {remedy}"
+    )
