@@ -45,7 +45,7 @@ def plan(units: Mapping[str, int], stimuli: int, budget: int) -> list[list[Slice
         )
     passes: list[list[Slice]] = []
     free = 0
-    for layer, size in reversed(units.items()):
+    for layer, size in reversed(list(units.items())):
         pieces = math.ceil(size / room)
         width = math.ceil(size / pieces)
         for start in range(0, size, width):

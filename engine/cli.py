@@ -1,6 +1,7 @@
 """The command ``corticalign``: which subcommand, and how errors are shown. Nothing heavy is imported here."""
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("corticalign: stopped; what was finished is kept and will not be computed again", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:  # the reader of a pipe, such as head, has gone
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
 
 
@@ -54,3 +55,7 @@ def run(given: list[str]) -> int:
         raise unknown("command", given[0], COMMANDS)
     command = importlib.import_module(f"engine.commands.{given[0]}")
     return int(command.run(given[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -39,7 +39,8 @@ def write(recording: Recording, path: Path, *, overwrite: bool = False) -> None:
     partial = Path(name)
     try:
         try:
-            with h5py.File(partial, "w") as file:
+            # From HDF5 1.8 on, metadata carry checksums; without, the library can loop forever on a damaged file.
+            with h5py.File(partial, "w", libver=("v108", "latest")) as file:
                 _fill(file, recording)
             os.fsync(handle)
             os.fchmod(handle, 0o666 & ~_umask())  # mkstemp lets only the owner read

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from engine import ceilings
-from engine.errors import InputError
+from engine.errors import InputError, unknown
 from engine.metrics.ridge import LayerScores, Problem, problems
 from engine.recording import Recording
 from engine.solvers.folds import Split
@@ -42,27 +42,41 @@ class Target:
     ceiling: str
 
 
-def target(recording: Recording, splits: Sequence[Split]) -> Target:
+def target(recording: Recording, splits: Sequence[Split], regions: Sequence[str] | None = None) -> Target:
     """Checks the responses, leaves out neuroids that cannot be scored (saying which), and finds the ceiling.
 
+    Args:
+        recording: with responses of neuroids.
+        splits: over its stimuli.
+        regions: score these only; None for all.
+
     Raises:
-        InputError: the recording has RDMs only, or no neuroid can be scored.
+        InputError: the recording has RDMs only, lacks a region, or no neuroid can be scored.
     """
     responses = recording.responses
+    for region in regions or ():
+        if region not in recording.regions:
+            raise unknown(f"region of {recording.name}", region, recording.regions)
+    wanted = np.ones(len(recording.neuroids), bool)
+    if regions is not None:
+        wanted = recording.neuroids["region"].isin(list(regions)).to_numpy()
     excluded: dict[str, str] = {}
     with np.errstate(invalid="ignore"):
         finite = np.isfinite(responses)
         low = np.where(finite, responses, np.inf).min(axis=0)
         high = np.where(finite, responses, -np.inf).max(axis=0)
-    for name, there, constant in zip(recording.neuroids.index, finite.any(axis=0), low == high, strict=True):
+    columns = zip(recording.neuroids.index, wanted, finite.any(axis=0), low == high, strict=True)
+    for name, asked, there, constant in columns:
+        if not asked:
+            continue
         if not there:
             excluded[str(name)] = "no responses (all NaN)"
         elif constant:
             excluded[str(name)] = "constant response"
-    kept = ~recording.neuroids.index.isin(list(excluded))
+    kept = wanted & ~recording.neuroids.index.isin(list(excluded))
     if not kept.any():
         raise InputError(
-            f"recording '{recording.name}': none of its {len(kept)} neuroids can be scored "
+            f"recording '{recording.name}': none of its {wanted.sum()} neuroids can be scored "
             f"({len(excluded)} are all-NaN or constant)"
         )
     responses = responses[:, kept]

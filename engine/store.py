@@ -27,7 +27,7 @@ def load_summary(folder: Path, name: str) -> Summary | None:
     """The layer summary of that key, or None where there is none or its file is damaged (then it is removed)."""
     path = _summary_path(folder, name)
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return Summary(
                 stored["gram"],
                 stored["sums"],

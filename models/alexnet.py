@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
-from models.convolution import dense, dense_few_channels
+from models.convolution import dense
 from models.numpy_pickle import read_numpy_pickle
 from models.port import Port
 from models.weights import VECTOR, Slot
@@ -23,17 +23,14 @@ CONVOLUTIONS = (
 class Convolution(nnx.Module):
     """Convolution with bias, ReLU."""
 
-    def __init__(
-        self, incoming: int, channels: int, kernel: int, stride: int, padding: int, rngs: nnx.Rngs
-    ) -> None:
+    def __init__(self, incoming: int, channels: int, kernel: int, stride: int, padding: int, rngs: nnx.Rngs) -> None:
         shape = (kernel, kernel, incoming, channels)
         self.kernel = nnx.Param(nnx.initializers.he_normal()(rngs.params(), shape, jnp.float32))
         self.bias = nnx.Param(jnp.zeros(channels, jnp.float32))
         self.stride, self.padding = stride, ((padding, padding), (padding, padding))
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        convolve = dense_few_channels if x.shape[-1] <= 4 else dense
-        return jax.nn.relu(convolve(x, self.kernel[...], self.stride, self.padding) + self.bias[...])
+        return jax.nn.relu(dense(x, self.kernel[...], self.stride, self.padding) + self.bias[...])
 
 
 def pool(x: jax.Array) -> jax.Array:
@@ -45,11 +42,12 @@ class AlexNet(nnx.Module):
     """Layers: ``relu1`` to ``relu5`` after each convolution; ``pool1``, ``pool2``, ``pool5`` after each maximum."""
 
     def __init__(self, rngs: nnx.Rngs) -> None:
-        self.convolutions = nnx.List([])
+        convolutions = []
         incoming = 3
         for kernel, stride, padding, channels, _ in CONVOLUTIONS:
-            self.convolutions.append(Convolution(incoming, channels, kernel, stride, padding, rngs))
+            convolutions.append(Convolution(incoming, channels, kernel, stride, padding, rngs))
             incoming = channels
+        self.convolutions = nnx.List(convolutions)
 
     def __call__(self, x: jax.Array) -> dict[str, jax.Array]:
         """Normalised pictures (images x height x width x 3) -> layer name -> images x height x width x channels."""

@@ -1,10 +1,9 @@
 """Convolutions over images x height x width x channels, each in the form that is fast where it runs.
 
-XLA's CPU backend runs a grouped convolution as a plain loop over channels (some ten images a second for a small network), and
-a convolution of few input channels hardly better, while its matrix products and fused elementwise loops run near the
-machine's peak. So on CPU a depthwise convolution is written as a sum of shifted products and a small dense one as
-a matrix product over patches; accelerators get ``lax.conv_general_dilated``. All forms are the same sum in another
-order.
+XLA's CPU backend runs a grouped convolution about ten times slower than the machine could, and one of few input
+channels somewhat slower, while its matrix products and fused elementwise loops run near the peak. So on CPU a
+depthwise convolution is a sum of shifted products, and one over red, green and blue a matrix product over patches;
+accelerators get ``lax.conv_general_dilated``. All forms are the same sum in another order.
 
 Every product runs at the precision below. The accelerators' defaults (TF32, bfloat16 passes) would cost two to
 four digits, unseen.
@@ -22,14 +21,14 @@ Padding = tuple[tuple[int, int], tuple[int, int]]
 """Zeros before and after, along height and along width."""
 
 
-def same(height: int, width: int, kernel: int, stride: int) -> Padding:
-    """TensorFlow's SAME padding: ceil(size / stride) outputs, the odd zero last. Depends on the image size."""
+def same(images: jax.Array, kernel: int, stride: int) -> Padding:
+    """TensorFlow's SAME padding: ceil(size / stride) outputs, the odd zero last. Depends on the images' size."""
 
     def along(size: int) -> tuple[int, int]:
         total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
         return total // 2, total - total // 2
 
-    return along(height), along(width)
+    return along(images.shape[1]), along(images.shape[2])
 
 
 def pointwise(images: jax.Array, kernel: jax.Array) -> jax.Array:

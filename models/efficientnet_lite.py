@@ -1,6 +1,6 @@
-"""EfficientNet-Lite: EfficientNet without squeeze-and-excitation, ReLU6 for swish (Tan & Le, ICML 2019; TensorFlow 2020).
+"""EfficientNet-Lite: EfficientNet (Tan & Le, ICML 2019) without squeeze-and-excitation and with ReLU6 for swish.
 
-Ported from the TensorFlow weights as PyTorch keeps them: SAME padding, batch normalisation with epsilon 1e-3, evaluation mode.
+As TensorFlow trained it: SAME padding, batch normalisation with epsilon 1e-3. Evaluation mode only.
 """
 
 from typing import NamedTuple
@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
+from models.batch_norm import NormalisedKernel
 from models.convolution import PRECISION, dense_few_channels, depthwise, pointwise, same
 from models.port import Port
 from models.torch_file import read_torch
@@ -41,23 +42,6 @@ LITE0 = (
 STEM_CHANNELS, HEAD_CHANNELS, CLASSES = 32, 1280, 1000
 
 
-class NormalisedKernel(nnx.Module):
-    """A convolution kernel (height x width x in x out) and the batch normalisation of what it gives."""
-
-    def __init__(self, *shape: int, rngs: nnx.Rngs) -> None:
-        channels = shape[-1:]
-        self.kernel = nnx.Param(nnx.initializers.he_normal()(rngs.params(), shape, jnp.float32))
-        self.scale = nnx.Param(jnp.ones(channels, jnp.float32))
-        self.bias = nnx.Param(jnp.zeros(channels, jnp.float32))
-        self.mean = nnx.BatchStat(jnp.zeros(channels, jnp.float32))
-        self.var = nnx.BatchStat(jnp.ones(channels, jnp.float32))
-
-    def normalise(self, convolved: jax.Array) -> jax.Array:
-        """(x - mean) / sqrt(var + epsilon) * scale + bias, as one product and one sum per unit."""
-        factor = self.scale[...] / jnp.sqrt(self.var[...] + EPSILON)
-        return convolved * factor + (self.bias[...] - self.mean[...] * factor)
-
-
 def relu6(x: jax.Array) -> jax.Array:
     """min(max(x, 0), 6)."""
     return jnp.clip(x, 0, 6)
@@ -67,23 +51,21 @@ class Stem(nnx.Module):
     """3x3 convolution of the picture with stride 2, normalised, ReLU6."""
 
     def __init__(self, channels: int, rngs: nnx.Rngs) -> None:
-        self.conv = NormalisedKernel(3, 3, 3, channels, rngs=rngs)
+        self.conv = NormalisedKernel((3, 3, 3, channels), EPSILON, rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        padding = same(*x.shape[1:3], 3, 2)
+        padding = same(x, 3, 2)
         return relu6(self.conv.normalise(dense_few_channels(x, self.conv.kernel[...], 2, padding)))
 
 
 class Block(nnx.Module):
     """Inverted residual: 1x1 to more channels (unless the expansion is 1), depthwise, 1x1 to fewer; no last ReLU6."""
 
-    def __init__(
-        self, incoming: int, channels: int, kernel: int, stride: int, expansion: int, rngs: nnx.Rngs
-    ) -> None:
+    def __init__(self, incoming: int, channels: int, kernel: int, stride: int, expansion: int, rngs: nnx.Rngs) -> None:
         inner = incoming * expansion
-        self.expand = NormalisedKernel(1, 1, incoming, inner, rngs=rngs) if expansion > 1 else None
-        self.depth = NormalisedKernel(kernel, kernel, 1, inner, rngs=rngs)
-        self.project = NormalisedKernel(1, 1, inner, channels, rngs=rngs)
+        self.expand = NormalisedKernel((1, 1, incoming, inner), EPSILON, rngs) if expansion > 1 else None
+        self.depth = NormalisedKernel((kernel, kernel, 1, inner), EPSILON, rngs)
+        self.project = NormalisedKernel((1, 1, inner, channels), EPSILON, rngs)
         self.stride = stride
         self.residual = stride == 1 and incoming == channels
 
@@ -92,7 +74,7 @@ class Block(nnx.Module):
         if self.expand is not None:
             y = relu6(self.expand.normalise(pointwise(y, self.expand.kernel[...])))
         kernel = self.depth.kernel[...]
-        padding = same(*y.shape[1:3], kernel.shape[0], self.stride)
+        padding = same(y, kernel.shape[0], self.stride)
         y = relu6(self.depth.normalise(depthwise(y, kernel, self.stride, padding)))
         y = self.project.normalise(pointwise(y, self.project.kernel[...]))
         return x + y if self.residual else y
@@ -102,7 +84,7 @@ class Head(nnx.Module):
     """1x1 convolution, normalised, ReLU6."""
 
     def __init__(self, incoming: int, channels: int, rngs: nnx.Rngs) -> None:
-        self.conv = NormalisedKernel(1, 1, incoming, channels, rngs=rngs)
+        self.conv = NormalisedKernel((1, 1, incoming, channels), EPSILON, rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         return relu6(self.conv.normalise(pointwise(x, self.conv.kernel[...])))
@@ -124,14 +106,14 @@ class EfficientNetLite(nnx.Module):
 
     def __init__(self, stages: tuple[Stage, ...], rngs: nnx.Rngs) -> None:
         self.stem = Stem(STEM_CHANNELS, rngs)
-        self.blocks = nnx.List([])
+        blocks = []
         channels = STEM_CHANNELS
         for stage in stages:
             for index in range(stage.blocks):
                 stride = stage.stride if index == 0 else 1
-                block = Block(channels, stage.channels, stage.kernel, stride, stage.expansion, rngs)
-                self.blocks.append(block)
+                blocks.append(Block(channels, stage.channels, stage.kernel, stride, stage.expansion, rngs))
                 channels = stage.channels
+        self.blocks = nnx.List(blocks)
         self.head = Head(channels, HEAD_CHANNELS, rngs)
         self.classifier = Classifier(HEAD_CHANNELS, CLASSES, rngs)
 

@@ -15,6 +15,9 @@ class _ElementType:
 
     __slots__ = ("code", "state")
 
+    def __init__(self, code: str) -> None:
+        self.code = code
+
     def __setstate__(self, state: Any) -> None:
         self.state = state
 
@@ -32,9 +35,7 @@ class _NewElementType:
     __slots__ = ()
 
     def __call__(self, code: str, *_: object) -> _ElementType:
-        element = _ElementType()
-        element.code = code
-        return element
+        return _ElementType(code)
 
 
 class _NewArray:

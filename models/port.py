@@ -11,6 +11,7 @@ import numpy as np
 from flax import nnx
 from jax import lax
 
+from models.batch_norm import fold
 from models.preprocessing import Preprocessing, normalise
 from models.spec import ModelSpec
 from models.weights import Slot, fill
@@ -60,14 +61,24 @@ def load(spec: ModelSpec) -> Model:
     """Reads and checks the weights. InputError where they are missing, altered or do not fit the architecture."""
     port = spec.port()
     origin = str(spec.weights.locate())
-    tensors = port.read(spec.weights.read(), origin)
+    module = assemble(port, port.read(spec.weights.read(), origin), origin)
+    fold(module)
+    graph, state = nnx.split(module)
+    params = jax.tree.map(jnp.asarray, nnx.to_pure_dict(state))
+    return Model(spec, _apply(graph, spec.preprocessing, port.images_at_once), params, spec.weights.sha256)
+
+
+def assemble(port: Port, tensors: Mapping[str, np.ndarray], origin: str) -> nnx.Module:
+    """The module with the file's tensors in place of its parameters, as they are (nothing folded).
+
+    Raises:
+        InputError: lists every tensor that is missing, unexpected, wrongly shaped or not finite.
+    """
     graph, abstract = _abstract(port)
     shapes = {".".join(map(str, path)): leaf.shape for path, leaf in abstract.items()}
     filled = fill(shapes, port.table, tensors, origin)
-    params = nnx.traversals.unflatten_mapping(
-        {path: jnp.asarray(filled[".".join(map(str, path))]) for path in abstract}
-    )
-    return Model(spec, _apply(graph, spec.preprocessing, port.images_at_once), params, spec.weights.sha256)
+    arrays = {path: filled[".".join(map(str, path))] for path in abstract}
+    return nnx.merge(graph, nnx.traversals.unflatten_mapping(arrays))
 
 
 def layer_shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:

@@ -29,8 +29,8 @@ class Preprocessing:
 def prepare(image: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     """Resizes one picture to the model's square, its aspect ratio not kept, as Brain-Score does.
 
-    Equals ``PIL.Image.fromarray(image).resize((size, size), filter)``: where the picture shrinks, the filter's support
-    grows with it (antialiasing); each of the two passes is rounded to 8 bits.
+    Equals ``PIL.Image.fromarray(image).resize((size, size), filter)`` of Pillow before version 13: where the picture
+    shrinks, the filter's support grows with it (antialiasing); columns first, then rows, both rounded to 8 bits.
 
     Args:
         image: uint8, height x width x 3.
@@ -39,10 +39,13 @@ def prepare(image: np.ndarray, preprocessing: Preprocessing) -> np.ndarray:
     Returns:
         uint8, size x size x 3; the picture's own bytes where it already has that size.
     """
-    side = (preprocessing.size, preprocessing.size)
-    if image.shape[:2] == side:
+    size, height = preprocessing.size, image.shape[0]
+    if image.shape[:2] == (size, size):
         return image
-    return np.asarray(Image.fromarray(image).resize(side, _FILTERS[preprocessing.interpolation]))
+    # One axis at a time: since version 13 Pillow takes the rows first where the height shrinks more than the
+    # width, and the rounding in between then moves up to a fifth of the pixels by one grey level.
+    how = _FILTERS[preprocessing.interpolation]
+    return np.asarray(Image.fromarray(image).resize((size, height), how).resize((size, size), how))
 
 
 def normalise(batch: Any, preprocessing: Preprocessing) -> Any:

@@ -41,7 +41,7 @@ _ELEMENTS = {
 class _Storage(NamedTuple):
     element: str
     key: str
-    count: int
+    size: int
 
 
 class _Tensor(NamedTuple):
@@ -134,8 +134,8 @@ def _legacy(data: bytes, origin: str) -> tuple[object, dict[str, bytes]]:
     storages = {}
     for key in plain():
         (count,) = struct.unpack("<q", stream.read(8))
-        if count != met[key].count:
-            raise ValueError(f"storage {key} has {count} elements, {met[key].count} were announced")
+        if count != met[key].size:
+            raise ValueError(f"storage {key} has {count} elements, {met[key].size} were announced")
         storages[key] = stream.read(count * _width(met[key].element))
     return tree, storages
 
@@ -147,19 +147,20 @@ def _width(element: str) -> int:
 def _window(tensor: _Tensor, storages: Mapping[str, bytes], name: str, origin: str) -> np.ndarray:
     storage, offset, shape, strides = tensor
     raw = storages[storage.key]
-    if len(raw) != storage.count * _width(storage.element):
+    if len(raw) != storage.size * _width(storage.element):
         raise InputError(
-            f"{origin}: truncated; tensor '{name}' needs {storage.count * _width(storage.element)} bytes, "
+            f"{origin}: truncated; tensor '{name}' needs {storage.size * _width(storage.element)} bytes, "
             f"{len(raw)} are there"
         )
     if storage.element == "bfloat16":
         values = (np.frombuffer(raw, "<u2").astype(np.uint32) << 16).view(np.float32)
     else:
         values = np.frombuffer(raw, storage.element)
+    count = math.prod([int(size) for size in shape])
     last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
     # The bounds are the file's claim. The count also refuses a few bytes that pose as a huge tensor (stride 0).
-    sizes_fit = min((offset, *shape, *strides)) >= 0 and math.prod(shape) <= values.size
-    if not sizes_fit or (math.prod(shape) and last >= values.size):
+    sizes_fit = min((offset, *shape, *strides)) >= 0 and count <= values.size
+    if not sizes_fit or (count and last >= values.size):
         raise InputError(
             f"{origin}: tensor '{name}' (shape {shape}, strides {strides}, offset {offset}) reaches outside its "
             f"storage of {values.size} elements"

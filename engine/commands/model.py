@@ -32,7 +32,7 @@ def _list() -> None:
     for name in zoo.names():
         spec = zoo.spec(name)
         table.add_row(name, str(len(spec.layers)), spec.summary)
-    print_whole(Console(highlight=False), table)
+    print_whole(table)
 
 
 def _show(name: str) -> None:
@@ -54,4 +54,4 @@ def _show(name: str) -> None:
     for layer, shape in shapes.items():
         table.add_row(layer, " x ".join(map(str, shape)), f"{prod(shape):,}")
     console.print()
-    print_whole(console, table)
+    print_whole(table)

@@ -104,7 +104,7 @@ def show(summary: Mapping[str, Any], folder: Path) -> None:
     console = Console(soft_wrap=True, highlight=False)
     layers, best = (pd.DataFrame(summary[name]).replace({None: math.nan}) for name in ("layers", "best"))
     console.print(title(summary), style="bold")
-    print_whole(console, layer_by_region(layers.infer_objects()))
+    print_whole(layer_by_region(layers.infer_objects()))
     console.print()
     for line in best_lines(best):
         console.print(line)
@@ -159,7 +159,7 @@ def exclusions(target: Target) -> str:
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [
-        {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}
+        {str(key): None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}
         for row in table.to_dict("records")
     ]
 

@@ -42,7 +42,7 @@ class Progress:
             TimeRemainingColumn(compact=True),
             console=self._console,
             transient=True,
-            disable=quiet,
+            disable=quiet or not self._console.is_terminal,
         )
         self._downloads: dict[RemoteFile, TaskID] = {}
 

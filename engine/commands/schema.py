@@ -56,6 +56,7 @@ class Score:
     metric: Metric = field(default_factory=Metric)
     cv: Any = MISSING
     layers: Any = MISSING
+    regions: Any = MISSING
     mirror: str | None = None
     output: str = MISSING
     quiet: bool = MISSING
@@ -90,6 +91,11 @@ def typed(config: DictConfig) -> Score:
         value = getattr(getattr(settings, group), name)
         if value not in allowed:
             raise InputError(f"{key}={value}: wanted one of {', '.join(allowed)}")
+    for key in ("layers", "regions"):
+        value = getattr(settings, key)
+        setattr(settings, key, [value] if isinstance(value, str) and value != "all" else value)
+        if not value or not (value == "all" or isinstance(getattr(settings, key), list)):
+            raise InputError(f"{key}={value}: wanted 'all' or a list, such as {key}=[NAME,NAME]")
     penalties = settings.metric.penalties
     if not penalties or min(penalties) <= 0 or penalties != sorted(set(penalties)):
         raise InputError(f"metric.penalties={penalties}: wanted at least one, all above 0, ascending")

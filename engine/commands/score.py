@@ -67,7 +67,8 @@ def job(config: DictConfig) -> Path:
     device.keep_compiled_programs()
     with Progress(wanted.quiet) as progress:
         found = recordings(wanted.dataset, mirror_folder(wanted.mirror), progress.download)
-        targets = [target(recording, cross_validation.split(recording, wanted.cv)) for recording in found]
+        regions = None if wanted.regions == "all" else [str(region) for region in wanted.regions]
+        targets = [target(each, cross_validation.split(each, wanted.cv), regions) for each in found]
         for each in targets:
             if each.excluded:
                 progress.say(output.exclusions(each))
@@ -82,6 +83,7 @@ def job(config: DictConfig) -> Path:
                 "layers": layers,
                 "stimuli": [each.pixels for each in shown],
                 "responses": [recording.digest() for recording in found],
+                "regions": regions,
                 "metric": asdict(wanted.metric),
                 "cv": asdict(wanted.cv),
             }

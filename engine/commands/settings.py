@@ -41,7 +41,13 @@ def overrides(given: list[str]) -> list[str]:
 
 def check(given: list[str]) -> None:
     """Raises InputError where Hydra would not accept the overrides, naming the nearest choice or key."""
-    words = [word for word in given if not word.startswith("-")]
+    # What follows an option, such as 'job' in '--cfg job', is the option's.
+    after_option = [False, *(word.startswith("--") and "=" not in word for word in given)]
+    words = [
+        word
+        for word, owned in zip(given, after_option, strict=False)
+        if not word.startswith("-") and not (owned and "=" not in word)
+    ]
     try:
         parsed = OverridesParser.create().parse_overrides(words)
     except HydraException as error:

@@ -1,6 +1,7 @@
 """The figure of a run: score against layer depth, one line per region, with interval and ceiling."""
 
 from pathlib import Path
+from textwrap import fill
 
 import matplotlib as mpl
 import pandas as pd
@@ -44,16 +45,7 @@ def layers_figure(layers: pd.DataFrame, best: pd.DataFrame, title: str, note: st
         )
         ceiling = rows["ceiling"].median()
         if pd.notna(ceiling):
-            axes.axhline(ceiling, color=colour, linestyle="--", linewidth=1.1)
-            axes.text(
-                len(names) - 0.55,
-                ceiling,
-                f"{region} ceiling",
-                color=colour,
-                va="center",
-                ha="left",
-                fontsize=8,
-            )
+            axes.axhline(ceiling, color=colour, linestyle="--", linewidth=1.1, label=f"{region} ceiling {ceiling:.2f}")
     axes.axhline(0, color="0.6", linewidth=0.8)
     axes.set_xticks(range(len(names)), names, rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
     axes.set_xlim(-0.6, len(names) - 0.4)
@@ -61,8 +53,10 @@ def layers_figure(layers: pd.DataFrame, best: pd.DataFrame, title: str, note: st
     axes.set_ylabel("Pearson r on held-out stimuli\n(median over neuroids)")
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
-    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.01, 0.45), title="region")
-    figure.supxlabel(note, fontsize=7.5, color="0.35", x=0.01, ha="left")
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.0))
+    width = int(15.5 * figure.get_figwidth())  # characters of this size in a line
+    wrapped = "\n".join(fill(line, width) for line in note.splitlines())
+    figure.supxlabel(wrapped, fontsize=7.5, color="0.35", x=0.01, ha="left")
     return figure
 
 

@@ -35,10 +35,11 @@ def layer_by_region(layers: pd.DataFrame) -> Table:
     return table
 
 
-def print_whole(console: Console, table: Table) -> None:
+def print_whole(table: Table) -> None:
     """Prints a table wider than the window where need be: a line that wraps can be read, a number cut off cannot."""
-    wanted = console.measure(table, options=console.options.update(width=1000)).maximum
-    console.print(table, width=max(console.width, wanted), soft_wrap=False)
+    window = Console(highlight=False)
+    wanted = window.measure(table, options=window.options.update(width=1000)).maximum
+    Console(highlight=False, width=max(window.width, wanted)).print(table)
 
 
 def best_lines(best: pd.DataFrame) -> list[str]:

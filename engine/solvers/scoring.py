@@ -1,0 +1,83 @@
+"""Scores of held-out predictions at one penalty, column by column, inside jit."""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+
+Selection = Literal["r2", "pearson", "mse"]
+SELECTIONS: tuple[str, ...] = get_args(Selection)
+
+Held = tuple[jax.Array, jax.Array]  # measured, predicted: held-out stimuli x targets
+
+
+class PenaltyScores(NamedTuple):
+    """What one penalty is worth, fold x target each.
+
+    Attributes:
+        selection: mean inner score, by which penalties are chosen.
+        pearson, r2: on the test part, fitted on the whole train part.
+        predictions: one array of test stimuli x targets per fold; empty if not asked for.
+    """
+
+    selection: jax.Array
+    pearson: jax.Array
+    r2: jax.Array
+    predictions: tuple[jax.Array, ...]
+
+
+def penalty_scores(
+    inner: Sequence[Sequence[Held]], outer: Sequence[Held], selection: Selection, predictions: bool
+) -> PenaltyScores:
+    """Scores from the inner folds of every outer fold, and from every outer test part.
+
+    A constant column scores 0 in an inner fold, as in himalaya, so that a neuroid silent in one of them can still be
+    fitted; in a test part its Pearson r and R2 are NaN. Any other NaN means that the fit itself failed.
+    """
+    score = {"r2": r2, "pearson": pearson, "mse": negative_mse}[selection]
+    return PenaltyScores(
+        jnp.stack([jnp.stack([score(*held, 0.0) for held in folds]).mean(axis=0) for folds in inner]),
+        jnp.stack([pearson(*held, jnp.nan) for held in outer]),
+        jnp.stack([r2(*held, jnp.nan) for held in outer]),
+        tuple(predicted for _, predicted in outer) if predictions else (),
+    )
+
+
+def joined_folds(folds: Sequence[PenaltyScores]) -> PenaltyScores:
+    """One result of several that hold different outer folds of the same targets."""
+    return PenaltyScores(
+        jnp.concatenate([fold.selection for fold in folds]),
+        jnp.concatenate([fold.pearson for fold in folds]),
+        jnp.concatenate([fold.r2 for fold in folds]),
+        tuple(guess for fold in folds for guess in fold.predictions),
+    )
+
+
+def _spread(values: jax.Array) -> jax.Array:
+    # Taking the first row off before the mean makes the spread of a constant column exactly zero.
+    shifted = values - values[0]
+    return shifted - shifted.mean(axis=0)
+
+
+def r2(measured: jax.Array, predicted: jax.Array, undefined: float) -> jax.Array:
+    """1 - residual / total sum of squares of each column; ``undefined`` where the measured column is constant."""
+    spread, residual = _spread(measured), measured - predicted
+    total = (spread * spread).sum(axis=0)
+    return jnp.where(total == 0, undefined, 1 - (residual * residual).sum(axis=0) / total)
+
+
+def pearson(measured: jax.Array, predicted: jax.Array, undefined: float) -> jax.Array:
+    """Pearson r of each column; ``undefined`` where either column is constant, the predicted one up to rounding."""
+    spread, guess = _spread(measured), _spread(predicted)
+    total, explained = (spread * spread).sum(axis=0), (guess * guess).sum(axis=0)
+    rounding = 16 * jnp.finfo(predicted.dtype).eps * jnp.abs(predicted).max(axis=0)
+    flat = (total == 0) | (explained <= len(predicted) * rounding * rounding)
+    return jnp.where(flat, undefined, (spread * guess).sum(axis=0) / jnp.sqrt(total * explained))
+
+
+def negative_mse(measured: jax.Array, predicted: jax.Array, undefined: float) -> jax.Array:
+    """Minus the mean squared residual of each column; always defined."""
+    del undefined
+    residual = measured - predicted
+    return -(residual * residual).mean(axis=0)
