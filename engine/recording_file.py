@@ -13,7 +13,16 @@ from PIL import Image
 from engine.errors import InputError
 from engine.recording import Images, Recording
 from engine.recording_images import PictureFiles, StoredFiles, StoredPixels
-from engine.recording_tables import escape, read_table, read_text, unescape, write_table, write_text
+from engine.recording_tables import (
+    escape,
+    read_table,
+    read_text,
+    read_text_attribute,
+    unescape,
+    write_table,
+    write_text,
+    write_text_attribute,
+)
 
 FORMAT = "corticalign recording"
 VERSION = 1
@@ -39,7 +48,7 @@ def write(recording: Recording, path: Path, *, overwrite: bool = False) -> None:
     partial = Path(name)
     try:
         try:
-            # From HDF5 1.8 on, metadata carry checksums; without, the library can loop forever on a damaged file.
+            # From version 1.8 of HDF5 on metadata carry checksums.
             with h5py.File(partial, "w", libver=("v108", "latest")) as file:
                 _fill(file, recording)
             os.fsync(handle)
@@ -68,24 +77,25 @@ def read(path: Path) -> Recording:
     except OSError as error:
         raise InputError(f"{path} is not an HDF5 file, or is cut short or damaged: {error}") from error
     with file:
-        _check_version(file, path)
         try:
+            _check_version(file)
             return _parse(file, path)
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
         except KeyError as error:
-            raise InputError(f"{path} lacks a part of a recording: {error.args[0]}") from error
+            raise InputError(f"{path} lacks a part of a recording, or the part is damaged: {error.args[0]}") from error
         except _DAMAGE as error:
             raise InputError(f"{path} is damaged: {error}") from error
 
 
 def _fill(file: h5py.File, recording: Recording) -> None:
-    file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
+    file.attrs["version"] = VERSION
+    write_text_attribute(file, "format", FORMAT)
     for key in _TEXT:
-        file.attrs[key] = getattr(recording, key)
+        write_text_attribute(file, key, getattr(recording, key))
     for key in _OPTIONAL_TEXT:
         if getattr(recording, key) is not None:
-            file.attrs[key] = getattr(recording, key)
+            write_text_attribute(file, key, getattr(recording, key))
     file.attrs["simulated"] = np.uint8(recording.simulated)
     if recording.degrees is not None:
         file.attrs["degrees"] = float(recording.degrees)
@@ -150,24 +160,24 @@ def _encoded(images: Images, index: int) -> bytes:
     return buffer.getvalue()
 
 
-def _check_version(file: h5py.File, path: Path) -> None:
-    if file.attrs.get("format") != FORMAT:
+def _check_version(file: h5py.File) -> None:
+    if "format" not in file.attrs or read_text_attribute(file, "format") != FORMAT:
         raise InputError(
-            f"{path} is HDF5 but not a recording of this program "
+            "this is HDF5 but not a recording of this program "
             f"(it holds {', '.join(list(file)[:10]) or 'nothing'}); "
             "make one of your arrays with `corticalign dataset import`"
         )
     version = file.attrs.get("version")
     if not isinstance(version, np.integer | int) or not 1 <= version <= VERSION:
         raise InputError(
-            f"{path} has version {version} of the recording format, this program reads up to {VERSION}; "
+            f"this is version {version} of the recording format, this program reads up to {VERSION}; "
             "use a newer corticalign"
         )
 
 
 def _parse(file: h5py.File, path: Path) -> Recording:
-    parts: dict[str, Any] = {key: str(file.attrs[key]) for key in _TEXT}
-    parts |= {key: str(file.attrs[key]) for key in _OPTIONAL_TEXT if key in file.attrs}
+    parts: dict[str, Any] = {key: read_text_attribute(file, key) for key in _TEXT}
+    parts |= {key: read_text_attribute(file, key) for key in _OPTIONAL_TEXT if key in file.attrs}
     parts |= {key: _read_array(file[key]) for key in _ARRAYS if key in file}
     source = file["source"]
     rdms = {unescape(link): _read_array(rdm) for link, rdm in file["rdms"].items()} if "rdms" in file else None

@@ -34,12 +34,27 @@ def unescape(link: str) -> str:
 
 
 def write_text(group: h5py.Group, link: str, entries: Iterable[str]) -> None:
-    """A dataset of UTF-8 text."""
-    values = list(entries)
+    """A dataset of UTF-8 text, each entry padded to the longest."""
     try:
-        group.create_dataset(link, data=values, dtype=h5py.string_dtype(), shape=(len(values),))
-    except ValueError as error:
+        encoded = [entry.encode() for entry in entries]
+    except UnicodeEncodeError as error:
         raise InputError(f"'{link}' of {group.name} holds text that cannot be stored: {error}") from error
+    if any(b"\0" in entry for entry in encoded):
+        raise InputError(f"'{link}' of {group.name} holds text that cannot be stored: it contains a null character")
+    group.create_dataset(link, data=np.array(encoded, h5py.string_dtype("utf-8", max([1, *map(len, encoded)]))))
+
+
+def write_text_attribute(group: h5py.Group, name: str, text: str) -> None:
+    """A UTF-8 attribute of fixed length."""
+    # Text of variable length lies in a heap that has no checksum; the library loops for ever on a damaged one.
+    encoded = text.encode()
+    group.attrs[name] = np.array(encoded, h5py.string_dtype("utf-8", max(1, len(encoded))))
+
+
+def read_text_attribute(group: h5py.Group, name: str) -> str:
+    """An attribute that holds text. KeyError where there is none."""
+    text = group.attrs[name]
+    return text.decode() if isinstance(text, bytes) else str(text)
 
 
 def read_text(dataset: h5py.Dataset) -> list[str]:
@@ -53,7 +68,7 @@ def write_table(group: h5py.Group, table: pd.DataFrame) -> None:
     """The index as text ``id``, each column under ``columns``, where it has no entry under ``missing``."""
     write_text(group, "id", (str(entry) for entry in table.index))
     if table.index.name is not None:
-        group.attrs["id_name"] = str(table.index.name)
+        write_text_attribute(group, "id_name", str(table.index.name))
     columns, gaps = group.create_group("columns", track_order=True), group.create_group("missing")
     twice = table.columns[table.columns.duplicated()]
     if len(twice):
@@ -66,7 +81,7 @@ def write_table(group: h5py.Group, table: pd.DataFrame) -> None:
             write_text(columns, escape(name), values)
         else:
             columns.create_dataset(escape(name), data=values)
-        columns[escape(name)].attrs["type"] = kind
+        write_text_attribute(columns[escape(name)], "type", kind)
         missing = table[name].isna().to_numpy()
         if kind != "float" and missing.any():
             gaps.create_dataset(escape(name), data=missing.astype(np.uint8))
@@ -90,7 +105,8 @@ def read_table(group: h5py.Group) -> pd.DataFrame:
             if part is not None and part.shape != (len(ids),):
                 raise InputError(f"{part.name} has shape {part.shape}, but {group.name} has {len(ids)} ids")
         table[unescape(link)] = _read_column(columns[link], missing)
-    return pd.DataFrame(table, index=pd.Index(ids, dtype="str", name=group.attrs.get("id_name")))
+    name = read_text_attribute(group, "id_name") if "id_name" in group.attrs else None
+    return pd.DataFrame(table, index=pd.Index(ids, dtype="str", name=name))
 
 
 def _plain(column: pd.Series, where: str) -> tuple[str, Any]:
@@ -124,7 +140,7 @@ def _plain(column: pd.Series, where: str) -> tuple[str, Any]:
 
 
 def _read_column(dataset: h5py.Dataset, missing: np.ndarray | None) -> Any:
-    kind = dataset.attrs["type"]
+    kind = read_text_attribute(dataset, "type")
     if kind == "text":
         text = pd.Series(read_text(dataset), dtype="str")
         return (text if missing is None else text.mask(missing)).array

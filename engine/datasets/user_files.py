@@ -43,21 +43,31 @@ def read_table(path: Path) -> pd.DataFrame:
     """A CSV or Parquet file; ids, regions, subjects and file names are text whatever they look like."""
     try:
         if path.suffix.lower() == ".csv":
-            # A converter keeps 007 and NA as they are written.
-            return pd.read_csv(path, converters=dict.fromkeys(_TEXT, str), encoding="utf-8-sig")
+            return _read_csv(path)
         if path.suffix.lower() in (".parquet", ".pq"):
             table = pd.read_parquet(path)
             if table.index.name is not None:
                 table = table.reset_index()
             text = [name for name in _TEXT if name in table]
             return table.assign(**{name: table[name].map(str, na_action="ignore").fillna("") for name in text})
+    except InputError:
+        raise
     except _BROKEN as error:  # pandas and Arrow derive their errors from these
         raise InputError(f"cannot read the table {path}: {error}") from error
     raise InputError(f"{path} must be a table in CSV or Parquet format, named .csv or .parquet")
 
 
+def _read_csv(path: Path) -> pd.DataFrame:
+    table = pd.read_csv(path, encoding="utf-8-sig")
+    if not isinstance(table.index, pd.RangeIndex):
+        raise InputError(f"the rows of {path} have more entries than its first line names columns")
+    # Once more without guessing, so that 007 and NA stay what they are.
+    text = pd.read_csv(path, encoding="utf-8-sig", dtype=str, keep_default_na=False)
+    return table.assign(**{name: text[name] for name in _TEXT if name in table})
+
+
 def _read_npz(path: Path) -> tuple[dict[str, np.ndarray], Images | None]:
-    with np.load(path, allow_pickle=False) as archive:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         arrays = {}
         for name in archive.files:
             try:

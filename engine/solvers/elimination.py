@@ -14,10 +14,10 @@ through the folds in order, each is either eliminated or held out (at most twice
 nodes are shared by all sets T that begin alike. Every step is a step of a Cholesky factorisation of some K_TT + aI, so
 the errors are those of refitting by Cholesky: about epsilon * largest eigenvalue / a.
 
-Cost per penalty, m stimuli in each of 5 folds (counted by the products done below, in m^3 flops): products 143 if
-symmetric halves and triangular zeros could be left out, 196 as done; refitting each training set would be 197, in
-factorisations that run at a quarter of the speed of products. Targets: 138 m^2 flops each, or 110 with the weights
-multiplied out first (another 100 m^3 flops), which pays from about 4 m targets on.
+Cost per penalty, m stimuli in each of 5 folds, in m^3 flops: 143 if symmetric halves and triangular zeros could be left
+out, 196 in the full products done below; refitting each training set takes 197, in LAPACK factorisations that run at a
+quarter of the speed of products. Targets: 138 m^2 flops each, or 110 with the weights multiplied out first (another
+100 m^3), which also spares the triangular solves and pays from about m targets on.
 The number of nodes grows like k^3 / 6, so from 7 folds on the blocks of one inverse are cheaper (``inverse.py``).
 """
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from engine.errors import InputError, unknown
 from engine.solvers import elimination, inverse
@@ -119,7 +119,7 @@ def _each_penalty(
         sizes = tuple(len(part) for part in parts)
         kernel = kernel[jnp.ix_(order, order)]
         blocks = _target_blocks(responses[order], kernel.dtype)
-        explicit = targets > 4 * max(sizes)
+        explicit = targets > max(sizes)
         for penalty in jnp.asarray(grid, kernel.dtype):
             if len(blocks) == 1 and not explicit:
                 each = [elimination.factor_and_score(kernel, penalty, blocks[0], sizes, selection, predictions)]

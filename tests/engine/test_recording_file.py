@@ -140,10 +140,10 @@ def test_optional_parts_stay_absent(recording: Recording, tmp_path: Path) -> Non
 def test_layout_is_as_described(recording: Recording, tmp_path: Path) -> None:
     write(recording, tmp_path / "r.h5")
     with h5py.File(tmp_path / "r.h5") as file:
-        assert file.attrs["format"] == "corticalign recording"
+        assert file.attrs["format"].decode() == "corticalign recording"
         assert file.attrs["version"] == 1
         assert list(file["stimuli/id"].asstr()) == ["007", "NA", "c", "d", "e"]
-        assert file["stimuli/columns/object%2Fname"].attrs["type"] == "text"
+        assert file["stimuli/columns/object%2Fname"].attrs["type"].decode() == "text"
         assert list(file["stimuli/missing/object%2Fname"]) == [0, 1, 0, 0, 0]
         assert list(file["stimuli/columns"])[:2] == ["object%2Fname", "frame"]
         for name in ("repeats", "truth"):
@@ -324,7 +324,7 @@ def test_what_is_not_a_recording_is_refused(recording: Recording, tmp_path: Path
     write(recording, tmp_path / "r.h5")
     with h5py.File(tmp_path / "r.h5", "r+") as file:
         file.attrs["version"] = 2
-    with pytest.raises(InputError, match=r"has version 2.*reads up to 1"):
+    with pytest.raises(InputError, match=r"is version 2.*reads up to 1"):
         read(tmp_path / "r.h5")
 
 

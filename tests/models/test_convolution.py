@@ -9,7 +9,7 @@ import pytest
 from models import convolution
 from models.convolution import same
 
-# float32 sums of at most 363 products of order one; both sides round
+# float32 sums of at most 75 products of order one; both sides round
 TOLERANCE = 1e-5
 
 
@@ -43,10 +43,8 @@ def test_depthwise(form: Callable[..., jax.Array], kernel: int, stride: int, siz
 
 
 @pytest.mark.parametrize("size", [(26, 33), (33, 26)])
-@pytest.mark.parametrize(("kernel", "stride", "pad"), [(3, 2, None), (11, 4, 2), (3, 1, 1)])
-@pytest.mark.parametrize(
-    "form", [convolution.dense, convolution.dense_few_channels, convolution._over_patches]
-)
+@pytest.mark.parametrize(("kernel", "stride", "pad"), [(3, 2, None), (5, 4, 2), (3, 1, 1)])
+@pytest.mark.parametrize("form", [convolution.dense, convolution.dense_few_channels, convolution._over_patches])
 def test_dense(
     form: Callable[..., jax.Array], kernel: int, stride: int, pad: int | None, size: tuple[int, int]
 ) -> None:
