@@ -18,7 +18,9 @@ from engine.gram import Summary, add, summarise
 
 Apply = Callable[[object, jax.Array], Mapping[str, jax.Array]]
 
-BATCH = 64  # images; more does not run faster on any backend tried
+# Images in one call. On a CPU few, so that the memory of one call serves the next instead of going back to the system.
+BATCH = {"cpu": 16}
+BATCH_ELSEWHERE = 128
 ROWS = 160  # stimuli in one block of the Gram matrix: large enough for the product, small enough to skip half
 MOST_BLOCKS = 8  # more save little of the half that symmetry spares, and cost compile time
 
@@ -118,7 +120,8 @@ def _capture(
     """Activations of the pieces for all images, as equal row blocks (stimuli x units), padded at the end."""
     n = len(images)
     block_count = min(max(1, round(n / ROWS)), MOST_BLOCKS)
-    batches = math.ceil(n / block_count / BATCH)  # in one block
+    most = BATCH.get(jax.default_backend(), BATCH_ELSEWHERE)
+    batches = math.ceil(n / block_count / most)  # in one block
     batch = 4 * math.ceil(n / (block_count * batches) / 4)  # models may take a few images at a time
     rows = batch * batches
 

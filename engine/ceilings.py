@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 
+NEUROIDS_AT_ONCE = 32  # bounds the memory of all halvings at once
 CONVENTION = "split-half reliability, Spearman-Brown corrected, mean over 100 random halvings"
 
 
@@ -22,18 +23,25 @@ def split_half(repeats: np.ndarray, *, halvings: int = 100, seed: int = 0) -> np
         One value per neuroid. NaN where it cannot be known: fewer than two repetitions of (nearly) every
         stimulus, or a constant half. The correlation of a perfect model with the average is at most its root.
     """
-    present = np.isfinite(repeats)
-    filled = np.where(present, repeats, 0.0).astype(np.float64)
-    count = len(repeats)
+    count, stimuli, neuroids = repeats.shape
     half = count // 2
     if half < 1:
-        return np.full(repeats.shape[2], np.nan)
+        return np.full(neuroids, np.nan)
     rng = np.random.default_rng(seed)
-    reliability = np.zeros((halvings, repeats.shape[2]))
+    first, second = np.zeros((2, halvings, count))
     for turn in range(halvings):
         order = rng.permutation(count)
-        a, b = order[:half], order[half : 2 * half]
-        reliability[turn] = spearman_brown(masked_pearson(*_mean(filled, present, a), *_mean(filled, present, b)))
+        first[turn, order[:half]] = 1
+        second[turn, order[half : 2 * half]] = 1
+    reliability = np.empty((halvings, neuroids))
+    for start in range(0, neuroids, NEUROIDS_AT_ONCE):
+        part = repeats[:, :, start : start + NEUROIDS_AT_ONCE]
+        present = np.isfinite(part)
+        filled = np.where(present, part, 0.0).astype(np.float64)
+        halves = (*_means(first, filled, present), *_means(second, filled, present))
+        for turn in range(halvings):
+            r = masked_pearson(*(each[turn] for each in halves))
+            reliability[turn, start : start + NEUROIDS_AT_ONCE] = spearman_brown(r)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # all-NaN neuroids stay NaN
         return np.nanmean(reliability, axis=0)
@@ -68,6 +76,8 @@ def masked_pearson(a: np.ndarray, has_a: np.ndarray, b: np.ndarray, has_b: np.nd
     return np.where(n >= 3, r, np.nan)
 
 
-def _mean(filled: np.ndarray, present: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    n = present[rows].sum(axis=0)
-    return filled[rows].sum(axis=0) / np.maximum(n, 1), n > 0
+def _means(members: np.ndarray, filled: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Averages over the repetitions of each half, halvings x stimuli x neuroids, and whether there were any."""
+    total = np.tensordot(members, filled, axes=1)
+    n = np.tensordot(members, present.astype(np.float64), axes=1)
+    return total / np.maximum(n, 1), n > 0

@@ -1,8 +1,8 @@
 """A Recording on disk: one HDF5 file, laid out as docs/recording-format.md says."""
 
+import contextlib
 import io
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -41,26 +41,21 @@ def write(recording: Recording, path: Path, *, overwrite: bool = False) -> None:
             written; the disk is full; a table or array holds what the format cannot; a picture is broken.
     """
     _refuse_existing(path, overwrite)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
-    partial = Path(name)
-    try:
-        try:
-            # From version 1.8 of HDF5 on metadata carry checksums.
-            with h5py.File(partial, "w", libver=("v108", "latest")) as file:
-                _fill(file, recording)
-            os.fsync(handle)
-            os.fchmod(handle, 0o666 & ~_umask())  # mkstemp lets only the owner read
-        finally:
-            os.close(handle)
+        # From version 1.8 of HDF5 on metadata carry checksums.
+        with h5py.File(partial, "w", libver=("v108", "latest")) as file:
+            _fill(file, recording)
+        with partial.open("rb+") as written:
+            os.fsync(written.fileno())
         _refuse_existing(path, overwrite)
         os.replace(partial, path)
     except (OSError, RuntimeError) as error:  # h5py reports some failed writes as RuntimeError
-        raise InputError(f"cannot write {path}: {error}") from error
+        number = getattr(error, "errno", None)
+        raise InputError(f"cannot write {path}: {os.strerror(number) if number else error}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
 
 
 def read(path: Path) -> Recording:
@@ -208,9 +203,3 @@ def _stored_images(group: h5py.Group, path: Path) -> Images:
 def _refuse_existing(path: Path, overwrite: bool) -> None:
     if path.exists() and not overwrite:
         raise InputError(f"{path} exists and is not overwritten; name another file, or ask for it to be replaced")
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

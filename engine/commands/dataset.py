@@ -92,7 +92,9 @@ def _show_file(path: Path, console: Console) -> None:
     form = next(form for form in ("repeats", "averages", "rdms") if getattr(recording, form) is not None)
     console.print(f"[bold]{recording.name}[/bold]{' (SIMULATED)' if recording.simulated else ''}: {path}")
     images = "with images" if recording.images is not None else "without images"
-    console.print(f"stimuli   {len(recording.stimuli)}, {images}; columns: {', '.join(map(str, recording.stimuli)) or 'none'}")
+    console.print(
+        f"stimuli   {len(recording.stimuli)}, {images}; columns: {', '.join(map(str, recording.stimuli)) or 'none'}"
+    )
     if form == "rdms":
         console.print(f"RDMs      {', '.join(recording.regions)}")
     else:

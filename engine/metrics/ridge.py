@@ -124,9 +124,7 @@ def score_layer(
     # float64 because small penalties meet the small end of the spectrum; a few seconds for 20 layers.
     with jax.enable_x64(True):
         for part in parts:
-            gram = jnp.asarray(
-                np.asarray(summary.gram, np.float64)[np.ix_(part.stimuli, part.stimuli)], jnp.float64
-            )
+            gram = jnp.asarray(np.asarray(summary.gram, np.float64)[np.ix_(part.stimuli, part.stimuli)], jnp.float64)
             scale = penalty_scale(gram) if settings.relative else 1.0
             penalties = np.asarray(settings.penalties) * scale
             result = nested_ridge(

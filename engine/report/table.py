@@ -1,7 +1,8 @@
 """Results as text: a table of layer x region, and the sentences that say what its numbers are."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -56,7 +57,7 @@ def best_lines(best: pd.DataFrame) -> list[str]:
     return lines
 
 
-def interval(row: "pd.Series | dict[str, float]") -> str:
+def interval(row: Mapping[Hashable, Any] | pd.Series) -> str:
     """A score with its interval: ``0.777 [0.748, 0.802]``."""
     if math.isnan(row["r_low"]):
         return number(row["r"])

@@ -40,9 +40,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def session(mirror: Path, cache: Path) -> Recording:
-    found = datasets.load(
-        "cowley2023-v4", {"sessions": [190925]}, lambda file: fetch(file, cache=cache, mirror=mirror)
-    )
+    found = datasets.load("cowley2023-v4", {"sessions": [190925]}, lambda file: fetch(file, cache=cache, mirror=mirror))
     return found[0]
 
 

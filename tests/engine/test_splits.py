@@ -83,9 +83,7 @@ def test_restricted_splits_are_the_same_stimuli_renumbered() -> None:
             "5 stimuli are too few",
         ),
         (
-            lambda: shuffle_splits(
-                40, splits=2, train_size=0.9, inner_folds=3, seed=0, strata=["a"] * 39 + ["b"]
-            ),
+            lambda: shuffle_splits(40, splits=2, train_size=0.9, inner_folds=3, seed=0, strata=["a"] * 39 + ["b"]),
             "stratum 'b' has one",
         ),
         (lambda: restrict(kfold(20, folds=5, seed=0), np.arange(4)), "fewer than 2 responses"),

@@ -50,7 +50,7 @@ def _write_more_than_fits(folder: Path) -> None:
     # A file size limit fails a write as a full disk does.
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-    with pytest.raises(OSError, match="") as caught:
+    with pytest.raises(OSError, match="File too large") as caught:
         store.save_summary(folder, "ab12", SUMMARY)
     assert caught.value.errno == errno.EFBIG
     with pytest.raises(InputError, match="disk is full"):

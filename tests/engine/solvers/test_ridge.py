@@ -231,14 +231,13 @@ def test_duplicated_stimuli_and_fewer_units_than_stimuli(splits: list[Split]) ->
 @settings(max_examples=3, deadline=None, derandomize=True, phases=[Phase.generate])  # every shape compiles
 @given(
     n=st.integers(12, 40),
-    folds=st.integers(3, 4),
     units=st.integers(1, 60),
     targets=st.integers(1, 5),
     seed=st.integers(0, 99),
 )
-def test_any_shape(n: int, folds: int, units: int, targets: int, seed: int) -> None:
+def test_any_shape(n: int, units: int, targets: int, seed: int) -> None:
     x, y = problem(n, units, targets, seed)
-    splits = kfold(n, folds, seed)
+    splits = kfold(n, 3, seed)
     with jax.enable_x64(True):
         found = solve(x @ x.T, y, splits, GRID[:1])
     assert_same(found, refitted(x, y, splits, GRID[:1]))
@@ -329,9 +328,9 @@ def test_all_layers_folds_and_penalties_compile_once(splits: list[Split], progra
 
 
 def test_memory_does_not_grow_with_folds_times_targets() -> None:
-    n, targets = 400, 511
+    n, targets = 300, 511
     kernel, responses, penalty = (jax.ShapeDtypeStruct(s, np.float64) for s in ((n, n), (n, targets), ()))
-    program = elimination.factor_and_score.lower(kernel, penalty, responses, (100,) * 4, "r2").compile()
+    program = elimination.factor_and_score.lower(kernel, penalty, responses, (100,) * 3, "r2").compile()
     assert program.memory_analysis().temp_size_in_bytes < 8 * (4 * n * n + 8 * n * targets)
 
 
