@@ -13,6 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 
+FIRST = 16  # stimuli whose mean is the shift: any fixed vector near the mean serves
+
+
 class Summary(NamedTuple):
     """One layer over n stimuli, shifted by a fixed vector m (one value per unit) so that float32 loses less.
 
@@ -55,9 +58,9 @@ def summarise(blocks: list[jax.Array], stimuli: int) -> Summary:
 
     The blocks' rows follow each other; rows beyond ``stimuli`` are padding and ignored. The list is emptied and
     its arrays are donated, so that no second copy of a layer is ever held.
-    Equal to ``(X - m) @ (X - m).T`` with m the mean of the first block.
+    Equal to ``(X - m) @ (X - m).T`` with m the mean of the first stimuli.
     """
-    mean = jnp.mean(blocks[0], axis=0)
+    mean = jnp.mean(blocks[0][:FIRST], axis=0)
     shifted = []
     while blocks:
         shifted.append(_shift(blocks.pop(0), mean))
