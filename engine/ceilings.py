@@ -23,7 +23,7 @@ def split_half(repeats: np.ndarray, *, halvings: int = 100, seed: int = 0) -> np
         One value per neuroid. NaN where it cannot be known: fewer than two repetitions of (nearly) every
         stimulus, or a constant half. The correlation of a perfect model with the average is at most its root.
     """
-    count, stimuli, neuroids = repeats.shape
+    count, _, neuroids = repeats.shape
     half = count // 2
     if half < 1:
         return np.full(neuroids, np.nan)

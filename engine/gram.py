@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-
 FIRST = 16  # stimuli whose mean is the shift: any fixed vector near the mean serves
 
 

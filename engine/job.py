@@ -6,6 +6,7 @@ The numbers come from engine.score and below; this is where files, caches and pr
 import fnmatch
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from math import prod
@@ -19,7 +20,7 @@ from engine import score, store
 from engine.activations import image_passes, layer_summaries
 from engine.errors import InputError, unknown
 from engine.gram import Summary
-from engine.metrics.ridge import Ridge, score_layer
+from engine.metrics.ridge import LayerScores, Ridge, score_layer
 from engine.recording import Recording
 from engine.score import Target
 from engine.stimuli import digest, prepare_all
@@ -134,14 +135,36 @@ def run(
             shown = show(shown.recording, model.spec, stages, keep=True)
         digests[name] = {"stimuli": shown.pixels, "responses": shown.recording.digest()}
         clock("decoding")
-        scores = {}
         regions = list(target.neuroids["region"])
         scored = stages.stage(f"{name}: scoring", len(layers), "layers")
-        for layer, summary in summaries(model, layers, shown, cache, budget, stages):
-            clock("activations and Gram matrices")
-            scores[layer] = score_layer(summary, target.responses, regions, target.parts, settings)
-            clock("ridge")
+
+        def score_one(
+            summary: Summary,
+            target: Target = target,
+            regions: list[str] = regions,
+            scored: Callable[[int], None] = scored,
+        ) -> LayerScores:
+            started = time.perf_counter()
+            scores = score_layer(summary, target.responses, regions, target.parts, settings)
+            seconds["ridge (beside the rest)"] = (
+                seconds.get("ridge (beside the rest)", 0.0) + time.perf_counter() - started
+            )
             scored(1)
+            return scores
+
+        # Neither the model nor the solver keeps every core busy, so one solves while the other goes on.
+        with ThreadPoolExecutor(max_workers=1) as solver:
+            try:
+                pending = {
+                    layer: solver.submit(score_one, summary)
+                    for layer, summary in summaries(model, layers, shown, cache, budget, stages)
+                }
+                clock("activations and Gram matrices")
+                scores = {layer: future.result() for layer, future in pending.items()}
+            except BaseException:
+                solver.shutdown(wait=False, cancel_futures=True)
+                raise
+        clock("waiting for ridge")
         unresolved = {layer: s.unresolved for layer, s in scores.items() if s.unresolved}
         if unresolved:
             stages.say(
