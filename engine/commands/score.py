@@ -21,7 +21,7 @@ def run(given: list[str]) -> int:
     FAILED.clear()
     import hydra
 
-    hydra.main(version_base="1.3", config_path=str(settings.config_folder()), config_name="score")(_task)()
+    hydra.main(config_path=str(settings.config_folder()), config_name="score", **settings.VERSION_BASE)(_task)()
     return 2 if FAILED else 0
 
 

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import hydra
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -14,6 +15,8 @@ from omegaconf.errors import OmegaConfBaseException
 import engine
 from engine.errors import InputError, unknown
 
+# Hydra 1.3 takes this from whoever wants today's behaviour; from 1.4 on it is the default, and asking for it warns.
+VERSION_BASE = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
 GROUPS = {"model": "model", "dataset": "data set", "metric": "metric", "cv": "cross-validation"}
 
 
@@ -78,7 +81,7 @@ def composed(words: list[str]) -> DictConfig:
     """The configuration for these overrides. Raises InputError with Hydra's reason where there is none."""
     GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        with initialize_config_dir(str(config_folder()), **VERSION_BASE):
             return compose("score", words)
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(f"cannot use the settings: {' '.join(str(error).split())}") from error
