@@ -1,7 +1,6 @@
 """One download over HTTP: resumed where it stopped, checked, and moved into place whole."""
 
 import contextlib
-import errno
 import http.client
 import io
 import os
@@ -12,13 +11,12 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from engine.errors import InputError
+from engine.errors import DISK_FULL, InputError
 from engine.remote_file import BLOCK, RemoteFile, checksum, wrong_checksum
 
 if sys.platform != "win32":
     import fcntl
 
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 SECONDS_WITHOUT_ANSWER = 30
 
 Progress = Callable[[RemoteFile, int, int | None], None]

@@ -1,7 +1,10 @@
 """The one error a user is meant to see, and the spelling help inside it."""
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a write fails with where there is no room
 
 
 class InputError(ValueError):

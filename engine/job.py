@@ -5,7 +5,7 @@ The numbers come from engine.score and below; this is where files, caches and pr
 
 import fnmatch
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -50,11 +50,13 @@ class Shown:
     Attributes:
         recording: it.
         pixels: digest of the prepared images.
+        responses: digest of the recording without its images.
         images: stimuli x size x size x 3, uint8; None where they were not kept and are made again when needed.
     """
 
     recording: Recording
     pixels: str
+    responses: str
     images: np.ndarray | None
 
 
@@ -105,7 +107,7 @@ def show(recording: Recording, spec: ModelSpec, stages: Stages, *, keep: bool) -
         raise InputError(f"recording '{recording.name}' holds no images: a model cannot be shown its stimuli")
     advance = stages.stage(f"{recording.name}: decoding", len(recording.images), "images")
     images = prepare_all(recording.images, partial(prepare, preprocessing=spec.preprocessing), advance=advance)
-    return Shown(recording, digest(images), images if keep else None)
+    return Shown(recording, digest(images), recording.digest(), images if keep else None)
 
 
 def run(
@@ -133,38 +135,10 @@ def run(
         clock = _Clock(seconds)
         if shown.images is None:
             shown = show(shown.recording, model.spec, stages, keep=True)
-        digests[name] = {"stimuli": shown.pixels, "responses": shown.recording.digest()}
+        digests[name] = {"stimuli": shown.pixels, "responses": shown.responses}
         clock("decoding")
-        regions = list(target.neuroids["region"])
-        scored = stages.stage(f"{name}: scoring", len(layers), "layers")
-
-        def score_one(
-            summary: Summary,
-            target: Target = target,
-            regions: list[str] = regions,
-            scored: Callable[[int], None] = scored,
-        ) -> LayerScores:
-            started = time.perf_counter()
-            scores = score_layer(summary, target.responses, regions, target.parts, settings)
-            seconds["ridge (beside the rest)"] = (
-                seconds.get("ridge (beside the rest)", 0.0) + time.perf_counter() - started
-            )
-            scored(1)
-            return scores
-
-        # Neither the model nor the solver keeps every core busy, so one solves while the other goes on.
-        with ThreadPoolExecutor(max_workers=1) as solver:
-            try:
-                pending = {
-                    layer: solver.submit(score_one, summary)
-                    for layer, summary in summaries(model, layers, shown, cache, budget, stages)
-                }
-                clock("activations and Gram matrices")
-                scores = {layer: future.result() for layer, future in pending.items()}
-            except BaseException:
-                solver.shutdown(wait=False, cancel_futures=True)
-                raise
-        clock("waiting for ridge")
+        made = summaries(model, layers, shown, cache, budget, stages)
+        scores = _scores(made, len(layers), target, settings, name, seconds, stages)
         unresolved = {layer: s.unresolved for layer, s in scores.items() if s.unresolved}
         if unresolved:
             stages.say(
@@ -177,6 +151,42 @@ def run(
     layer_table, best = score.layer_table(rows), score.best_layers(rows)
     clock("tables")
     return Outcome(rows, layer_table, best, digests, seconds)
+
+
+def _scores(
+    summaries: Iterable[tuple[str, Summary]],
+    count: int,
+    target: Target,
+    settings: Ridge,
+    name: str,
+    seconds: dict[str, float],
+    stages: Stages,
+) -> dict[str, LayerScores]:
+    """Scores each layer in a second thread while the next are made: neither alone keeps every core busy."""
+    clock, solving = _Clock(seconds), 0.0
+    regions = list(target.neuroids["region"])
+    advance = stages.stage(f"{name}: scoring", count, "layers")
+
+    def solve(summary: Summary) -> LayerScores:
+        nonlocal solving
+        started = time.perf_counter()
+        scores = score_layer(summary, target.responses, regions, target.parts, settings)
+        solving += time.perf_counter() - started
+        advance(1)
+        return scores
+
+    with ThreadPoolExecutor(max_workers=1) as solver:
+        try:
+            pending = {layer: solver.submit(solve, summary) for layer, summary in summaries}
+            clock("activations and Gram matrices")
+            scores = {layer: future.result() for layer, future in pending.items()}
+        except BaseException:
+            solver.shutdown(wait=False, cancel_futures=True)
+            raise
+    clock("waiting for ridge")
+    stage = "ridge (beside the rest)"
+    seconds[stage] = seconds.get(stage, 0.0) + solving
+    return scores
 
 
 def summaries(

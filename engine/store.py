@@ -1,6 +1,5 @@
 """Files kept between runs: keyed by everything that can change their content, written whole or not at all."""
 
-import errno
 import hashlib
 import json
 import os
@@ -12,10 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.errors import InputError
+from engine.errors import DISK_FULL, InputError
 from engine.gram import Summary
-
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def key(parts: Mapping[str, object]) -> str:
@@ -100,7 +97,7 @@ def write_folder(folder: Path, write: Callable[[Path], None]) -> None:
             shutil.rmtree(temporary)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        if error.errno in NO_ROOM:
+        if error.errno in DISK_FULL:
             raise InputError(
                 f"the disk is full: results could not be written to '{folder}' and nothing was left there; "
                 "make room and start again (finished layers are kept)"

@@ -82,7 +82,7 @@ def job(config: DictConfig) -> Path:
                 "weights": model.weights_digest,
                 "layers": layers,
                 "stimuli": [each.pixels for each in shown],
-                "responses": [recording.digest() for recording in found],
+                "responses": [each.responses for each in shown],
                 "regions": regions,
                 "metric": asdict(wanted.metric),
                 "cv": asdict(wanted.cv),

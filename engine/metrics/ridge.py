@@ -24,7 +24,8 @@ class Ridge(NamedTuple):
         penalties: ascending grid.
         relative: the grid is in units of the mean diagonal of the layer's centred Gram matrix.
         select: ``r2``, ``pearson`` or ``mse``, averaged over the inner folds.
-        choose: one penalty per ``neuroid``, per ``region``, or for ``all``.
+        choose: one penalty per ``neuroid``, per ``region``, or for ``all``; shared among neuroids that have
+            responses to the same stimuli.
     """
 
     penalties: tuple[float, ...]
