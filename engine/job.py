@@ -170,7 +170,7 @@ def _scores(
     def solve(summary: Summary) -> LayerScores:
         nonlocal solving
         started = time.perf_counter()
-        scores = score_layer(summary, target.responses, regions, target.parts, settings)
+        scores = score_layer(summary, target.responses, regions, target.splits, settings)
         solving += time.perf_counter() - started
         advance(1)
         return scores

@@ -11,7 +11,7 @@ import pandas as pd
 
 from engine import ceilings
 from engine.errors import InputError, unknown
-from engine.metrics.ridge import LayerScores, Problem, problems
+from engine.metrics.ridge import LayerScores, check
 from engine.recording import Recording
 from engine.solvers.folds import Split
 from engine.statistics import bootstrap_median
@@ -29,7 +29,6 @@ class Target:
         neuroids: table of the kept neuroids, with a column ``ceiling`` (reliability c, NaN where unknown).
         excluded: neuroid id -> why it was left out.
         splits: over all stimuli.
-        parts: neuroids grouped by the stimuli they have responses to.
         ceiling: the formula behind the column, or why there is none.
     """
 
@@ -38,7 +37,6 @@ class Target:
     neuroids: pd.DataFrame
     excluded: Mapping[str, str]
     splits: Sequence[Split]
-    parts: Sequence[Problem]
     ceiling: str
 
 
@@ -80,6 +78,7 @@ def target(recording: Recording, splits: Sequence[Split], regions: Sequence[str]
             f"({len(excluded)} are all-NaN or constant)"
         )
     responses = responses[:, kept]
+    check(responses, splits)
     reliability, convention = _ceiling(recording, responses, kept)
     return Target(
         recording.name,
@@ -87,7 +86,6 @@ def target(recording: Recording, splits: Sequence[Split], regions: Sequence[str]
         recording.neuroids[kept].assign(ceiling=reliability),
         excluded,
         splits,
-        problems(responses, splits),
         convention,
     )
 

@@ -106,27 +106,6 @@ def shuffle_splits(
     return result
 
 
-def restrict(splits: Sequence[Split], kept: np.ndarray) -> list[Split]:
-    """The same splits over the stimuli in ``kept`` only (sorted indices), renumbered from 0.
-
-    Used where a neuroid has no response to some stimuli. An outer or inner set that loses all its stimuli is an
-    InputError: the neuroid cannot be scored on that split.
-    """
-    position = {int(stimulus): new for new, stimulus in enumerate(kept)}
-
-    def only(indices: np.ndarray) -> np.ndarray:
-        return np.array([position[int(i)] for i in indices if int(i) in position], dtype=int)
-
-    restricted = [Split(only(s.train), only(s.test), tuple(only(v) for v in s.validation)) for s in splits]
-    for number, split in enumerate(restricted):
-        if min(len(split.test), *(len(v) for v in split.validation)) < 2:
-            raise InputError(
-                f"some neuroids have fewer than 2 responses in split {number} (or its inner folds) and cannot be "
-                f"scored; they have responses to {len(kept)} stimuli: use fewer folds or leave them out"
-            )
-    return restricted
-
-
 def _check_groups(groups: Sequence[object], wanted: int) -> None:
     names, counts = np.unique([str(group) for group in groups], return_counts=True)
     if len(names) < wanted:

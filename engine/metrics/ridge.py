@@ -7,14 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from engine.errors import InputError
 from engine.gram import Summary
-from engine.solvers.folds import Split
+from engine.solvers.folds import Split, restrict
+from engine.solvers.missing import patterns
 from engine.solvers.ridge import Selection, nested_ridge, penalty_scale
-from engine.splits import restrict
 
-VERSION = "1"  # of the numbers below; part of every result's key
-MAX_PATTERNS = 64
+VERSION = "2"  # of the numbers below; part of every result's key
 
 
 class Ridge(NamedTuple):
@@ -24,28 +22,13 @@ class Ridge(NamedTuple):
         penalties: ascending grid.
         relative: the grid is in units of the mean diagonal of the layer's centred Gram matrix.
         select: ``r2``, ``pearson`` or ``mse``, averaged over the inner folds.
-        choose: one penalty per ``neuroid``, per ``region``, or for ``all``; shared among neuroids that have
-            responses to the same stimuli.
+        choose: one penalty per ``neuroid``, per ``region``, or for ``all``.
     """
 
     penalties: tuple[float, ...]
     relative: bool
     select: Selection
     choose: Literal["neuroid", "region", "all"]
-
-
-class Problem(NamedTuple):
-    """Neuroids that have responses to the same stimuli, with the splits over those stimuli.
-
-    Attributes:
-        stimuli: indices into the recording's stimuli, sorted.
-        neuroids: indices into the columns of the responses.
-        splits: over ``stimuli``, numbered from 0.
-    """
-
-    stimuli: np.ndarray
-    neuroids: np.ndarray
-    splits: list[Split]
 
 
 class LayerScores(NamedTuple):
@@ -65,43 +48,17 @@ class LayerScores(NamedTuple):
     unresolved: int
 
 
-def problems(responses: np.ndarray, splits: Sequence[Split]) -> list[Problem]:
-    """Groups neuroids by the stimuli they have responses to, so that missing values are handled exactly.
-
-    Args:
-        responses: stimuli x neuroids, NaN where missing.
-
-    Raises:
-        InputError: more than 64 different patterns, each of which would need a fit of its own.
-    """
-    present = np.isfinite(responses)
-    patterns, owner = np.unique(present, axis=1, return_inverse=True)
-    owner = np.ravel(owner)
-    if patterns.shape[1] > MAX_PATTERNS:
-        raise InputError(
-            f"responses are missing in {patterns.shape[1]} different patterns over {responses.shape[1]} neuroids; "
-            f"up to {MAX_PATTERNS} are fitted exactly, one fit for each. Drop stimuli or neuroids with scattered "
-            "missing values, or fill them before importing"
-        )
-    found = []
-    for number in range(patterns.shape[1]):
-        stimuli = np.flatnonzero(patterns[:, number])
-        complete = len(stimuli) == len(responses)
-        found.append(
-            Problem(
-                stimuli,
-                np.flatnonzero(owner == number),
-                list(splits) if complete else restrict(splits, stimuli),
-            )
-        )
-    return found
+def check(responses: np.ndarray, splits: Sequence[Split]) -> None:
+    """Raises InputError where some neuroids have too few responses, or responses to too many sets of stimuli."""
+    for pattern in patterns(responses, np.arange(len(responses))):
+        restrict(splits, pattern.stimuli)
 
 
 def score_layer(
     summary: Summary,
     responses: np.ndarray,
     regions: Sequence[str],
-    parts: Sequence[Problem],
+    splits: Sequence[Split],
     settings: Ridge,
 ) -> LayerScores:
     """Nested cross-validated ridge from one layer to all neuroids.
@@ -110,36 +67,29 @@ def score_layer(
 
     Args:
         summary: of the layer, over the recording's stimuli.
-        responses: stimuli x neuroids.
+        responses: stimuli x neuroids, NaN where missing: each neuroid is fitted on the stimuli it has.
         regions: of each neuroid.
-        parts: from ``problems``.
+        splits: over the stimuli, with inner folds.
     """
-    shape = (len(parts[0].splits), responses.shape[1])
-    pearson, penalty, selection = (np.full(shape, np.nan) for _ in range(3))
     labels = {
-        "neuroid": np.arange(responses.shape[1]),
+        "neuroid": None,
         "region": np.unique(np.asarray(regions), return_inverse=True)[1],
         "all": np.zeros(responses.shape[1], int),
     }[settings.choose]
-    unresolved = 0
     # float64 because small penalties meet the small end of the spectrum; a few seconds for 20 layers.
     with jax.enable_x64(True):
-        for part in parts:
-            gram = jnp.asarray(np.asarray(summary.gram, np.float64)[np.ix_(part.stimuli, part.stimuli)], jnp.float64)
-            scale = penalty_scale(gram) if settings.relative else 1.0
-            penalties = np.asarray(settings.penalties) * scale
-            result = nested_ridge(
-                gram,
-                responses[np.ix_(part.stimuli, part.neuroids)],
-                part.splits,
-                penalties,
-                selection=settings.select,
-                groups=None if settings.choose == "neuroid" else labels[part.neuroids],
-            )
-            pearson[:, part.neuroids] = result.pearson
-            penalty[:, part.neuroids] = penalties[np.asarray(result.penalty_index)]
-            selection[:, part.neuroids] = result.selection
-            # The activations are float32, and so is the Gram matrix whatever it is solved in.
-            floor = result.resolution * np.finfo(np.float32).eps / np.finfo(np.float64).eps
-            unresolved += int(np.sum(penalty[:, part.neuroids] < floor))
-    return LayerScores(pearson, penalty, selection, unresolved)
+        gram = jnp.asarray(summary.gram, jnp.float64)
+        scale = penalty_scale(gram) if settings.relative else 1.0
+        penalties = np.asarray(settings.penalties) * scale
+        result = nested_ridge(
+            gram,
+            np.asarray(responses, np.float64),
+            splits,
+            penalties,
+            selection=settings.select,
+            groups=labels,
+        )
+    penalty = penalties[result.penalty_index]
+    # The activations are float32, and so is the Gram matrix whatever it is solved in.
+    floor = result.resolution * np.finfo(np.float32).eps / np.finfo(np.float64).eps
+    return LayerScores(result.pearson, penalty, result.selection, int(np.sum(penalty < floor)))

@@ -15,12 +15,12 @@ class Split(NamedTuple):
         train: stimuli the model is refitted on once its penalty is chosen.
         test: held-out stimuli, scored once.
         validation: the held-out part of each inner fold, inside ``train``; the inner model is fitted on the rest of
-            ``train``.
+            ``train``. None is leave-one-out: every stimulus of ``train`` is held out once.
     """
 
     train: np.ndarray
     test: np.ndarray
-    validation: tuple[np.ndarray, ...]
+    validation: tuple[np.ndarray, ...] | None
 
 
 def check_splits(splits: Sequence[Split], n_stimuli: int) -> list[Split]:
@@ -39,10 +39,21 @@ def _check_split(split: Split, n_stimuli: int, where: str) -> Split:
     both = np.intersect1d(train, test)
     if len(both):
         raise InputError(f"{where}: {len(both)} stimuli are both in train and test, stimulus {both[0]} among them")
-    if not split.validation:
-        raise InputError(f"{where}: no inner fold was given to choose the penalty on")
-    validation = []
-    for number, given in enumerate(split.validation, start=1):
+    return Split(train, test, check_validation(split.validation, train, n_stimuli, where))
+
+
+def check_validation(
+    validation: Sequence[np.ndarray] | None, train: np.ndarray, n_stimuli: int, where: str
+) -> tuple[np.ndarray, ...] | None:
+    """Inner folds of one train part (sorted) with sorted int64 index arrays; raises InputError as ``check_splits``."""
+    if validation is None:
+        if len(train) < 3:
+            raise InputError(f"{where}: leave-one-out needs at least 3 stimuli to fit on, got {len(train)}")
+        return None
+    if not validation:
+        raise InputError(f"{where}: no inner fold was given to choose the penalty on (None means leave-one-out)")
+    parts = []
+    for number, given in enumerate(validation, start=1):
         part = _indices(given, n_stimuli, f"{where}, inner fold {number}")
         if len(np.setdiff1d(part, train)):
             raise InputError(f"{where}, inner fold {number}: its validation stimuli must come from the train part")
@@ -51,8 +62,8 @@ def _check_split(split: Split, n_stimuli: int, where: str) -> Split:
                 f"{where}, inner fold {number}: {len(train) - len(part)} stimuli are left to fit on, at least 2 are "
                 "needed; use fewer folds or more stimuli"
             )
-        validation.append(part)
-    return Split(train, test, tuple(validation))
+        parts.append(part)
+    return tuple(parts)
 
 
 def _indices(given: np.ndarray, n_stimuli: int, where: str) -> np.ndarray:
@@ -83,9 +94,33 @@ def shared_partition(splits: Sequence[Split]) -> list[np.ndarray] | None:
         return None
     names = {part.tobytes() for part in parts}
     for split in splits:
-        inner = [part.tobytes() for part in split.validation]
+        inner = [part.tobytes() for part in split.validation or ()]
         if len(inner) != len(parts) - 1 or set(inner) != names - {split.test.tobytes()}:
             return None
         if not np.array_equal(split.train, np.setdiff1d(everything, split.test)):
             return None
     return parts
+
+
+def restrict(splits: Sequence[Split], kept: np.ndarray) -> list[Split]:
+    """The same splits over the stimuli in ``kept`` only (sorted indices), renumbered from 0.
+
+    Used where a neuroid has no response to some stimuli. An outer or inner set that keeps fewer than two of them is
+    an InputError: the neuroid cannot be scored on that split.
+    """
+
+    def only(stimuli: np.ndarray) -> np.ndarray:
+        return np.searchsorted(kept, np.intersect1d(stimuli, kept))
+
+    restricted = []
+    for number, split in enumerate(splits, start=1):
+        inner = None if split.validation is None else tuple(only(v) for v in split.validation)
+        part = Split(only(split.train), only(split.test), inner)
+        sets = zip((split.test, *(split.validation or ())), (part.test, *(inner or ())), strict=True)
+        if any(len(after) < min(2, len(before)) for before, after in sets) or len(part.train) < 3:
+            raise InputError(
+                f"some neuroids have fewer than 2 responses in fold {number} (or its inner folds) and cannot be "
+                f"scored; they have responses to {len(kept)} stimuli: use fewer folds or leave them out"
+            )
+        restricted.append(part)
+    return restricted

@@ -19,12 +19,14 @@ class PenaltyScores(NamedTuple):
         selection: mean inner score, by which penalties are chosen.
         pearson, r2: on the test part, fitted on the whole train part.
         predictions: one array of test stimuli x targets per fold; empty if not asked for.
+        broken: some prediction of the fold is NaN, which no score may hide.
     """
 
     selection: jax.Array
     pearson: jax.Array
     r2: jax.Array
     predictions: tuple[jax.Array, ...]
+    broken: jax.Array
 
 
 def penalty_scores(
@@ -33,15 +35,30 @@ def penalty_scores(
     """Scores from the inner folds of every outer fold, and from every outer test part.
 
     A constant column scores 0 in an inner fold, as in himalaya, so that a neuroid silent in one of them can still be
-    fitted; in a test part its Pearson r and R2 are NaN. Any other NaN means that the fit itself failed.
+    fitted; in a test part its Pearson r and R2 are NaN.
     """
-    score = {"r2": r2, "pearson": pearson, "mse": negative_mse}[selection]
+    chosen, broken = inner_scores(inner, selection)
     return PenaltyScores(
-        jnp.stack([jnp.stack([score(*held, 0.0) for held in folds]).mean(axis=0) for folds in inner]),
+        chosen,
         jnp.stack([pearson(*held, jnp.nan) for held in outer]),
         jnp.stack([r2(*held, jnp.nan) for held in outer]),
         tuple(predicted for _, predicted in outer) if predictions else (),
+        broken | jnp.stack([_any_nan([held]) for held in outer]),
     )
+
+
+def inner_scores(inner: Sequence[Sequence[Held]], selection: Selection) -> tuple[jax.Array, jax.Array]:
+    """Mean score over the inner folds of every outer fold, and whether any prediction is NaN: fold x target each."""
+    score = {"r2": r2, "pearson": pearson, "mse": negative_mse}[selection]
+    return (
+        jnp.stack([jnp.stack([score(*held, 0.0) for held in folds]).mean(axis=0) for folds in inner]),
+        jnp.stack([_any_nan(folds) for folds in inner]),
+    )
+
+
+def _any_nan(folds: Sequence[Held]) -> jax.Array:
+    # A sum is NaN where a term is, and cheaper than looking at each.
+    return jnp.isnan(jnp.stack([predicted.sum(axis=0) for _, predicted in folds]).sum(axis=0))
 
 
 def joined_folds(folds: Sequence[PenaltyScores]) -> PenaltyScores:
@@ -51,6 +68,7 @@ def joined_folds(folds: Sequence[PenaltyScores]) -> PenaltyScores:
         jnp.concatenate([fold.pearson for fold in folds]),
         jnp.concatenate([fold.r2 for fold in folds]),
         tuple(guess for fold in folds for guess in fold.predictions),
+        jnp.concatenate([fold.broken for fold in folds]),
     )
 
 

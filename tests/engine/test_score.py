@@ -46,7 +46,7 @@ def test_generating_features_reach_the_known_ceiling(simulated: tuple[Recording,
     wanted = score.target(recorded, kfold(300, folds=5, seed=0))
     for region, x in features.items():
         mine = (wanted.neuroids["region"] == region).to_numpy()
-        layer = score_layer(summary(x), wanted.responses, ["all"] * len(mine), wanted.parts, RELATIVE)
+        layer = score_layer(summary(x), wanted.responses, ["all"] * len(mine), wanted.splits, RELATIVE)
         r = layer.pearson.mean(axis=0)[mine]
         ceiling = np.sqrt(wanted.neuroids["ceiling"].to_numpy()[mine])
         # Fitting some tens of weights to 240 noisy responses costs a few hundredths.
@@ -59,7 +59,7 @@ def test_shuffled_responses_score_zero(simulated: tuple[Recording, dict[str, np.
     wanted = score.target(recorded, kfold(300, folds=5, seed=0))
     shuffled = wanted.responses[np.random.default_rng(0).permutation(300)]
     for x in features.values():
-        layer = score_layer(summary(x), shuffled, ["all"] * shuffled.shape[1], wanted.parts, RELATIVE)
+        layer = score_layer(summary(x), shuffled, ["all"] * shuffled.shape[1], wanted.splits, RELATIVE)
         # One r over 60 stimuli has standard error 1 / sqrt(60); the median over 36 neuroids and 5 folds, which share
         # one shuffling, has less than that.
         assert abs(np.nanmedian(layer.pearson)) < 1 / np.sqrt(60)

@@ -3,8 +3,8 @@ import pytest
 from sklearn.model_selection import GroupKFold, KFold, StratifiedShuffleSplit
 
 from engine.errors import InputError
-from engine.solvers.folds import Split
-from engine.splits import kfold, restrict, shuffle_splits
+from engine.solvers.folds import Split, restrict
+from engine.splits import kfold, shuffle_splits
 
 
 def check(splits: list[Split], stimuli: int) -> None:

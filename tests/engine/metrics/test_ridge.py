@@ -5,7 +5,7 @@ from sklearn.linear_model import Ridge as Reference
 
 from engine.errors import InputError
 from engine.gram import Summary
-from engine.metrics.ridge import Ridge, problems, score_layer
+from engine.metrics.ridge import Ridge, check, score_layer
 from engine.splits import kfold
 
 GRID = (1e-2, 1.0, 1e2)
@@ -30,7 +30,7 @@ def refit(x: np.ndarray, y: np.ndarray, train: np.ndarray, test: np.ndarray, pen
 def test_every_score_equals_a_refit_at_the_chosen_penalty() -> None:
     x, y = data()
     splits = kfold(60, folds=4, seed=0)
-    found = score_layer(summary(x), y, ["V4"] * 6, problems(y, splits), SETTINGS)
+    found = score_layer(summary(x), y, ["V4"] * 6, splits, SETTINGS)
     for i, split in enumerate(splits):
         for j in range(6):
             wanted = refit(x, y[:, j], split.train, split.test, found.penalty[i, j])
@@ -42,9 +42,7 @@ def test_missing_responses_equal_a_refit_without_those_stimuli() -> None:
     y[3:9, 0] = np.nan
     y[40:, 1] = np.nan
     splits = kfold(60, folds=4, seed=0)
-    parts = problems(y, splits)
-    assert sorted(len(part.stimuli) for part in parts) == [40, 54, 60]
-    found = score_layer(summary(x), y, ["V4"] * 6, parts, SETTINGS)
+    found = score_layer(summary(x), y, ["V4"] * 6, splits, SETTINGS)
     for j in (0, 1):
         present = np.isfinite(y[:, j])
         for i, split in enumerate(splits):
@@ -55,27 +53,27 @@ def test_missing_responses_equal_a_refit_without_those_stimuli() -> None:
 def test_too_many_patterns_of_missing_responses_are_refused_with_the_reason() -> None:
     y = np.random.default_rng(0).normal(size=(100, 70))
     y[np.arange(70), np.arange(70)] = np.nan
-    with pytest.raises(InputError, match="70 different patterns"):
-        problems(y, kfold(100, folds=5, seed=0))
+    with pytest.raises(InputError, match="more than 64 different patterns"):
+        check(y, kfold(100, folds=5, seed=0))
 
 
 def test_penalties_are_shared_as_asked() -> None:
     x, y = data()
-    parts = problems(y, kfold(60, folds=4, seed=0))
+    splits = kfold(60, folds=4, seed=0)
     regions = ["V4", "IT", "V4", "IT", "IT", "V4"]
-    by_region = score_layer(summary(x), y, regions, parts, SETTINGS._replace(choose="region")).penalty
+    by_region = score_layer(summary(x), y, regions, splits, SETTINGS._replace(choose="region")).penalty
     assert (by_region[:, [0, 2, 5]].min(axis=1) == by_region[:, [0, 2, 5]].max(axis=1)).all()
     assert (by_region[:, [1, 3, 4]].min(axis=1) == by_region[:, [1, 3, 4]].max(axis=1)).all()
-    shared = score_layer(summary(x), y, regions, parts, SETTINGS._replace(choose="all")).penalty
+    shared = score_layer(summary(x), y, regions, splits, SETTINGS._replace(choose="all")).penalty
     assert (shared.min(axis=1) == shared.max(axis=1)).all()
 
 
 def test_relative_penalties_do_not_depend_on_the_scale_of_the_layer() -> None:
     x, y = data()
-    parts = problems(y, kfold(60, folds=4, seed=0))
+    splits = kfold(60, folds=4, seed=0)
     relative = SETTINGS._replace(relative=True)
-    small = score_layer(summary(x), y, ["V4"] * 6, parts, relative)
-    large = score_layer(summary(1000 * x), y, ["V4"] * 6, parts, relative)
+    small = score_layer(summary(x), y, ["V4"] * 6, splits, relative)
+    large = score_layer(summary(1000 * x), y, ["V4"] * 6, splits, relative)
     np.testing.assert_allclose(large.pearson, small.pearson, atol=1e-9)
     np.testing.assert_allclose(large.penalty, 1e6 * small.penalty, rtol=1e-9)
 
@@ -83,7 +81,7 @@ def test_relative_penalties_do_not_depend_on_the_scale_of_the_layer() -> None:
 def test_penalties_below_the_resolution_of_float32_are_counted() -> None:
     x, y = data(units=200)
     y = x @ np.random.default_rng(3).normal(size=(200, 6))  # no noise: the smallest penalty wins
-    parts = problems(y, kfold(60, folds=4, seed=0))
-    found = score_layer(summary(x), y, ["V4"] * 6, parts, SETTINGS._replace(penalties=(1e-12, 1e-11)))
+    splits = kfold(60, folds=4, seed=0)
+    found = score_layer(summary(x), y, ["V4"] * 6, splits, SETTINGS._replace(penalties=(1e-12, 1e-11)))
     assert found.unresolved == 4 * 6
-    assert score_layer(summary(x), y, ["V4"] * 6, parts, SETTINGS).unresolved == 0
+    assert score_layer(summary(x), y, ["V4"] * 6, splits, SETTINGS).unresolved == 0
