@@ -32,6 +32,7 @@ import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jax.sharding import Mesh
 
+from engine.solvers.cholesky import inverse_factor
 from engine.solvers.scoring import PenaltyScores, Selection, penalty_scores
 from engine.solvers.targets import Route, block_width, over_targets, replicated
 
@@ -99,15 +100,15 @@ def _factor(
     root = solved = eliminated = held_out = None
     spread: Rows = {}
     if rest or held:
-        root = jax.lax.linalg.cholesky(blocks[fold, fold], symmetrize_input=False)
         spread = {other: blocks[other, fold] for other in rest + held}
         if rest or explicit:
             # Products with the inverse factor run several times faster than triangular solves of this size.
-            root = solve_triangular(root, jnp.eye(len(root), dtype=root.dtype), lower=True)
+            root = inverse_factor(blocks[fold, fold])
             spread = {other: _product(block, root.T) for other, block in spread.items()}
             solved = _product(root, ones[fold])
             carried = solved
         else:
+            root = jax.lax.linalg.cholesky(blocks[fold, fold], symmetrize_input=False)
             solved = solve_triangular(root, ones[fold], lower=True)
             carried = solve_triangular(root, solved, lower=True, trans=1)
         blocks_after = {

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.linalg import cho_solve, solve_triangular
 from jax.sharding import Mesh
 
+from engine.solvers import cholesky
 from engine.solvers.folds import Split
 from engine.solvers.scoring import Held, PenaltyScores, Selection, inner_scores, joined_folds, penalty_scores
 from engine.solvers.targets import Candidate, Route, over_targets, replicated
@@ -28,7 +28,7 @@ _product = partial(jnp.matmul, precision="highest")
 
 
 class Inner(NamedTuple):
-    """One inner fold: its stimuli, their features and the Cholesky factor without them.
+    """One inner fold: its stimuli, their features and the inverse Cholesky factor without them.
 
     For leave-one-out those of the whole train part, with 1 - leverages in place of the factor.
     """
@@ -39,7 +39,7 @@ class Inner(NamedTuple):
 
 
 class Fold(NamedTuple):
-    """One outer fold, H being all stimuli outside its train part; ``root`` is the Cholesky factor without H."""
+    """One outer fold, H being all stimuli outside its train part; ``root`` is the inverse Cholesky factor without H."""
 
     held: jax.Array
     test: jax.Array
@@ -57,7 +57,7 @@ def moments(features: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 def _root(second: jax.Array, penalty: jax.Array) -> jax.Array:
     diagonal = jnp.full(len(second), penalty, second.dtype).at[-1].set(0)
-    return jax.lax.linalg.cholesky(second + jnp.diag(diagonal), symmetrize_input=False)
+    return cholesky.inverse_factor(second + jnp.diag(diagonal))
 
 
 @partial(jax.jit, static_argnames="dtype")
@@ -113,7 +113,7 @@ def _factor_inner(
     validation: tuple[jax.Array, ...] | None,
 ) -> tuple[Inner, ...]:
     if validation is None:
-        half = solve_triangular(root, bordered[train].T, lower=True)
+        half = _product(root, bordered[train].T)
         return (Inner(train, bordered[train], 1 - (half * half).sum(axis=0)),)
     each = [(part, bordered[part]) for part in validation]
     return tuple(Inner(part, own, _root(second - _product(own.T, own), penalty)) for part, own in each)
@@ -137,7 +137,7 @@ def fold_scores(
     def work(fold: Fold, crossed: jax.Array, responses: jax.Array) -> PenaltyScores:
         measured = responses[fold.held]
         crossed -= _product(fold.features.T, measured)
-        weights = cho_solve((fold.root, True), crossed)
+        weights = cholesky.solve(fold.root, crossed)
         inner = [_inner_prediction(part, crossed, weights, responses) for part in fold.inner]
         predicted = _product(fold.features[fold.test], weights)
         return penalty_scores([inner], [(measured[fold.test], predicted)], selection, predictions)
@@ -149,7 +149,7 @@ def _inner_prediction(part: Inner, crossed: jax.Array, weights: jax.Array, respo
     measured = responses[part.chosen]
     if part.root.ndim == 1:
         return measured, measured - (measured - _product(part.features, weights)) / part.root[:, None]
-    own = cho_solve((part.root, True), crossed - _product(part.features.T, measured))
+    own = cholesky.solve(part.root, crossed - _product(part.features.T, measured))
     return measured, _product(part.features, own)
 
 
@@ -166,7 +166,7 @@ def choice_scores(
 
     def work(shared: tuple[jax.Array, tuple[Inner, ...]], crossed: jax.Array, responses: jax.Array) -> Candidate:
         root, inner = shared
-        weights = cho_solve((root, True), crossed)
+        weights = cholesky.solve(root, crossed)
         chosen, broken = inner_scores([[_inner_prediction(p, crossed, weights, responses) for p in inner]], selection)
         return Candidate(weights, chosen, broken)
 

@@ -46,6 +46,11 @@ def nested_ridge(
     ``KernelRidgeCV(fit_intercept=True)`` does with ``r2_score``; with leave-one-out and ``mse`` as scikit-learn's
     ``RidgeCV(alpha_per_target=True)`` on the train part. Ties go to the first penalty listed.
 
+    Predictions differ from refits in exact arithmetic by less than (e |K| / a + 16 e) max|Y|, with e the machine
+    epsilon and |K| the Frobenius norm of the centred kernel; with float64 factors and float32 products by less than
+    (e64 |K| / a + e32 (16 + sqrt(|K| / a))) max|Y|. Tested for condition numbers from 1e2 to 1e10 and penalties from
+    1e-6 to 1e6 of the kernel's mean diagonal. Where e |K| > a, the resolution, fits follow the rounding of the kernel.
+
     Targets are worked on in blocks of 512 for each device (8192 on accelerators). Up to 1 GiB of responses stays on
     the devices; more is read again for every penalty, so that beside the kernel's factors and the results memory does
     not grow with the number of targets.

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import h5py
-import jax
 import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
@@ -167,19 +166,3 @@ def test_targets_spread_over_devices_equal_one_device(devices: int) -> None:
     assert done.stdout == "equal\n", done.stderr
 
 
-def test_float32_responses_keep_the_factors_in_float64() -> None:
-    x, y = problem(n=60, units=200)
-    kernel, grid = x @ x.T, GRID / 100
-    single = nested_ridge(kernel.astype(np.float32), y, kfold(60, 3), grid, predictions=True)
-    mixed = nested_ridge(kernel, y.astype(np.float32), kfold(60, 3), grid, predictions=True)
-    exact = nested_ridge(kernel, y, kfold(60, 3), grid, predictions=True)
-    for result in (single, mixed, exact):
-        assert result.predictions is not None
-    errors = [
-        max(np.abs(a - b).max() for a, b in zip(found.predictions, exact.predictions, strict=True))  # type: ignore
-        for found in (single, mixed)
-    ]
-    assert mixed.pearson.dtype == np.float32
-    assert errors[1] < errors[0] / 3
-    np.testing.assert_array_equal(mixed.penalty_index, exact.penalty_index)
-    assert jax.config.jax_enable_x64
