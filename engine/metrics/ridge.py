@@ -10,7 +10,8 @@ import numpy as np
 from engine.gram import Summary
 from engine.solvers.folds import Split, restrict
 from engine.solvers.missing import patterns
-from engine.solvers.ridge import Selection, nested_ridge, penalty_scale
+from engine.solvers.ridge import nested_ridge, penalty_scale
+from engine.solvers.scoring import Selection
 
 VERSION = "2"  # of the numbers below; part of every result's key
 

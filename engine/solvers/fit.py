@@ -18,7 +18,7 @@ from engine.solvers.choice import Choice, in_pairs, joined_targets
 from engine.solvers.folds import Split, check_splits, check_validation
 from engine.solvers.missing import Pattern, Responses, patterns
 from engine.solvers.nested import check, products_dtype
-from engine.solvers.ridge import check_features, check_kernel, deflated
+from engine.solvers.routes import check_features, check_kernel, deflated
 from engine.solvers.scoring import Selection
 from engine.solvers.targets import Route, TargetBlocks, target_mesh
 

@@ -41,18 +41,27 @@ class NestedRidge(NamedTuple):
     resolution: float
 
 
+class Rules(NamedTuple):
+    """How penalties are chosen and what is returned; see ``engine.solvers.ridge.nested_ridge``."""
+
+    selection: Selection
+    groups: np.ndarray | None
+    predictions: bool
+    devices: Sequence[jax.Device] | None
+
+
 class Source(NamedTuple):
     """Layers to be solved side by side.
 
     Attributes:
         dtype: of the factorisations.
-        route: stimuli, splits over them, number and dtype of targets, devices -> the way to their scores, and each
-            layer's resolution. The scores have layers in front where ``layers`` is not None.
+        route: stimuli, splits over them, number and dtype of targets, devices, rules -> the way to their scores, and
+            each layer's resolution. The scores have layers in front where ``layers`` is not None.
         layers: how many, None for a single one.
     """
 
     dtype: np.dtype
-    route: Callable[[np.ndarray, list[Split], int, np.dtype, Mesh], tuple[Route, np.ndarray]]
+    route: Callable[[np.ndarray, list[Split], int, np.dtype, Mesh, Rules], tuple[Route, np.ndarray]]
     layers: int | None
 
 
@@ -67,11 +76,7 @@ def solve(
     responses: Responses,
     splits: Sequence[Split],
     grid: np.ndarray,
-    *,
-    selection: Selection,
-    groups: np.ndarray | None,
-    predictions: bool,
-    devices: Sequence[jax.Device] | None,
+    rules: Rules,
 ) -> list[NestedRidge]:
     """Nested cross-validation of every layer of the source; ``grid`` is penalties x layers.
 
@@ -81,8 +86,8 @@ def solve(
     used = np.unique(np.concatenate([np.concatenate([split.train, split.test]) for split in splits]))
     tests = [len(split.test) for split in splits]
     targets = responses.shape[1]
-    mesh, dtype = target_mesh(devices), products_dtype(responses, source.dtype)
-    choices = [Choice(groups) for _ in range(source.layers or 1)]
+    mesh, dtype = target_mesh(rules.devices), products_dtype(responses, source.dtype)
+    choices = [Choice(rules.groups) for _ in range(source.layers or 1)]
     # LAPACK runs between XLA's own threads; with threads of its own the two sets wait for each other, which on a
     # busy machine costs up to fifty times the work itself.
     with threadpool_limits(1, user_api="blas"):
@@ -90,7 +95,7 @@ def solve(
         works, resolutions = [], np.zeros(len(choices))
         for pattern in found:
             own = restrict(splits, pattern.stimuli)
-            route, resolution = source.route(pattern.stimuli, own, len(pattern.targets), dtype, mesh)
+            route, resolution = source.route(pattern.stimuli, own, len(pattern.targets), dtype, mesh, rules)
             resolutions = np.maximum(resolutions, resolution)
             works.append((pattern, own, route, TargetBlocks(responses, pattern, route.order, dtype, mesh)))
         _warn(grid, resolutions, source.dtype)
@@ -113,7 +118,7 @@ def solve(
                         f"{source.dtype}, which resolves penalties above {resolutions[layer]:.3g}; raise the "
                         "penalties or give the kernel in float64"
                     )
-                by_fold = [scores.pearson, scores.r2, scores.selection, *([scores.predictions] * predictions)]
+                by_fold = [scores.pearson, scores.r2, scores.selection, *([scores.predictions] * rules.predictions)]
                 choice.offer(position, np.asarray(scores.selection), list(zip(*by_fold, strict=True)))
     return [_result(choice, found, float(r)) for choice, r in zip(choices, resolutions, strict=True)]
 

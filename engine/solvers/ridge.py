@@ -9,17 +9,14 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
 
 from engine.errors import InputError
-from engine.solvers import elimination, inverse, primal
-from engine.solvers.folds import Split, check_splits, shared_partition
+from engine.solvers import routes
+from engine.solvers.folds import Split
 from engine.solvers.missing import Responses
-from engine.solvers.nested import NestedRidge, Source, check, solve
+from engine.solvers.nested import NestedRidge, Rules, Source, check, solve
+from engine.solvers.routes import check_features, check_kernel
 from engine.solvers.scoring import Selection
-from engine.solvers.targets import Route
-
-LAYERS = 2**30  # bytes of factors that layers solved side by side on an accelerator may take
 
 
 def penalty_scale(kernel: jax.Array | np.ndarray) -> float:
@@ -79,17 +76,9 @@ def nested_ridge(
     kernel = jnp.asarray(kernel)
     check_kernel(kernel, 2)
     check(len(kernel), responses, penalties, selection, groups)
-    return solve(
-        Source(kernel.dtype, partial(_dual, kernel, selection, predictions), None),
-        len(kernel),
-        responses,
-        splits,
-        np.asarray(penalties, np.float64)[:, None],
-        selection=selection,
-        groups=groups,
-        predictions=predictions,
-        devices=devices,
-    )[0]
+    grid = np.asarray(penalties, np.float64)[:, None]
+    source = Source(kernel.dtype, partial(routes.dual, kernel), None)
+    return solve(source, len(kernel), responses, splits, grid, Rules(selection, groups, predictions, devices))[0]
 
 
 def nested_ridge_layers(
@@ -124,7 +113,7 @@ def nested_ridge_layers(
         raise InputError(f"wanted penalties for {layers} layers or one list for all, got shape {given.shape}")
     grid = np.broadcast_to(given, (layers, given.shape[-1]))
     check(stimuli, responses, grid.ravel(), selection, groups)
-    together = _together(kernels, splits)
+    together = routes.layers_together(kernels, splits)
     if together == 1:
         pairs = zip(kernels, grid, strict=True)
         return [
@@ -135,18 +124,9 @@ def nested_ridge_layers(
     for start in range(0, layers, together):
         # The last group is filled up with the last layer, so that one program serves all.
         chosen = np.minimum(np.arange(start, start + together), layers - 1)
-        source = Source(kernels.dtype, partial(_dual, kernels[chosen], selection, False), together)
-        found += solve(
-            source,
-            stimuli,
-            responses,
-            splits,
-            grid[chosen].T,
-            selection=selection,
-            groups=groups,
-            predictions=False,
-            devices=devices,
-        )
+        source = Source(kernels.dtype, partial(routes.dual, kernels[chosen]), together)
+        rules = Rules(selection, groups, False, devices)
+        found += solve(source, stimuli, responses, splits, grid[chosen].T, rules)
     return found[:layers]
 
 
@@ -168,7 +148,7 @@ def nested_ridge_features(
     features = jnp.asarray(features)
     check_features(features)
     shifted = features - features.mean(axis=0)
-    if not prefers_primal(*features.shape):
+    if not routes.prefers_primal(*features.shape):
         kernel = jnp.matmul(shifted, shifted.T, precision="highest")
         return nested_ridge(
             kernel,
@@ -181,107 +161,6 @@ def nested_ridge_features(
             devices=devices,
         )
     check(len(features), responses, penalties, selection, groups)
-    return solve(
-        Source(features.dtype, partial(_primal, shifted, selection, predictions), None),
-        len(features),
-        responses,
-        splits,
-        np.asarray(penalties, np.float64)[:, None],
-        selection=selection,
-        groups=groups,
-        predictions=predictions,
-        devices=devices,
-    )[0]
-
-
-def prefers_primal(stimuli: int, units: int) -> bool:
-    """Whether units x units work is cheaper than stimuli x stimuli work.
-
-    In nested 5-fold the primal side factorises 25 training sets, 25 (p^3 / 3 + 2 p^2 t); the dual side takes
-    1.6 n^3 + 5 n^2 t (``elimination.py``), most of it in products. They meet near p = n / 3.
-    """
-    return 3 * units < stimuli
-
-
-def check_kernel(kernel: jax.Array, dimensions: int) -> None:
-    """Raises InputError unless the last two axes are a square of finite real numbers."""
-    if (
-        kernel.ndim != dimensions
-        or kernel.shape[-1] != kernel.shape[-2]
-        or not jnp.issubdtype(kernel.dtype, jnp.floating)
-    ):
-        layers = "layers x " if dimensions == 3 else ""
-        raise InputError(
-            f"wanted a square kernel of real numbers, {layers}stimuli x stimuli, got {kernel.dtype} of shape "
-            f"{kernel.shape}"
-        )
-    if not bool(jnp.isfinite(kernel).all()):
-        raise InputError("the kernel holds NaN or infinity; check the features it was computed from")
-
-
-def check_features(features: jax.Array) -> None:
-    """Raises InputError unless these are finite real numbers, stimuli x units."""
-    if features.ndim != 2 or not features.size or not jnp.issubdtype(features.dtype, jnp.floating):
-        raise InputError(
-            f"wanted features of real numbers, stimuli x units, got {features.dtype} of shape {features.shape}"
-        )
-    if not bool(jnp.isfinite(features).all()):
-        raise InputError("the features hold NaN or infinity")
-
-
-def _together(kernels: jax.Array, splits: Sequence[Split]) -> int:
-    """Layers solved side by side."""
-    parts = shared_partition(check_splits(splits, kernels.shape[-1]))
-    if jax.default_backend() == "cpu" or parts is None or len(parts) > elimination.MAX_FOLDS:
-        return 1
-    return min(len(kernels), max(1, LAYERS // (elimination.FACTORS * kernels[0].nbytes)))
-
-
-def _dual(
-    kernel: jax.Array,
-    selection: Selection,
-    predictions: bool,
-    stimuli: np.ndarray,
-    splits: list[Split],
-    targets: int,
-    dtype: np.dtype,
-    mesh: Mesh,
-) -> tuple[Route, np.ndarray]:
-    centred, norms = deflated(kernel[..., stimuli[:, None], stimuli])
-    resolution = np.asarray(norms, np.float64) * np.finfo(kernel.dtype).eps
-    parts = shared_partition(splits)
-    if parts is not None and len(parts) <= elimination.MAX_FOLDS:
-        route = elimination.route(centred, parts, dtype, targets, selection, predictions, mesh)
-    else:
-        route = inverse.route(centred, splits, dtype, selection, predictions, mesh)
-    return route, resolution
-
-
-def _primal(
-    features: jax.Array,
-    selection: Selection,
-    predictions: bool,
-    stimuli: np.ndarray,
-    splits: list[Split],
-    targets: int,
-    dtype: np.dtype,
-    mesh: Mesh,
-) -> tuple[Route, np.ndarray]:
-    del targets
-    chosen = features[stimuli]
-    route, norm = primal.route(chosen - chosen.mean(axis=0), splits, dtype, selection, predictions, mesh)
-    return route, norm * np.finfo(features.dtype).eps
-
-
-@jax.jit
-def deflated(kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The centred kernel, with the mean eigenvalue put in the constant direction; and the centred one's norm.
-
-    A fit with an intercept is the same for any feature offset and for any further constant feature, so the constant
-    direction may have any eigenvalue. An average one keeps its rounding error from being multiplied by 1 / penalty.
-    """
-    n = kernel.shape[-1]
-    means = kernel.mean(axis=-1)
-    centred = kernel - means[..., None, :] - means[..., None] + means.mean(axis=-1)[..., None, None]
-    level = jnp.trace(centred, axis1=-2, axis2=-1) / (n * n)
-    return centred + level[..., None, None], jnp.linalg.norm(centred, axis=(-2, -1))
+    grid = np.asarray(penalties, np.float64)[:, None]
+    source = Source(features.dtype, partial(routes.primal_side, shifted), None)
+    return solve(source, len(features), responses, splits, grid, Rules(selection, groups, predictions, devices))[0]

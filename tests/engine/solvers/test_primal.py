@@ -6,7 +6,8 @@ import pytest
 from engine.errors import InputError
 from engine.solvers import primal
 from engine.solvers.folds import Split
-from engine.solvers.ridge import nested_ridge, nested_ridge_features, prefers_primal
+from engine.solvers.ridge import nested_ridge, nested_ridge_features
+from engine.solvers.routes import prefers_primal
 from engine.solvers.scoring import Selection
 from tests.engine.solvers.refits import GRID, assert_same, fixed, grouped, kfold, problem, refitted, shuffled
 

@@ -12,7 +12,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from engine.errors import InputError
-from engine.solvers import elimination, missing, ridge, targets
+from engine.solvers import elimination, missing, routes, targets
 from engine.solvers.folds import Split
 from engine.solvers.missing import columns, patterns
 from engine.solvers.nested import NestedRidge
@@ -118,7 +118,7 @@ def test_layers_side_by_side(splits: list[Split], layers: int, monkeypatch: pyte
         assert_same(found, nested_ridge(kernel, y, splits, penalties))
     if splits[0].validation is not None and len(splits[0].validation) == 2:
         # What an accelerator does, two layers at a time.
-        monkeypatch.setattr(ridge, "_together", lambda *_: min(2, layers))
+        monkeypatch.setattr(routes, "layers_together", lambda *_: min(2, layers))
         elimination.factor_and_score.clear_cache()
         for found, wanted in zip(nested_ridge_layers(kernels, y, splits, grid), after_each_other, strict=True):
             assert_same(found, wanted)
@@ -164,5 +164,3 @@ def test_targets_spread_over_devices_equal_one_device(devices: int) -> None:
     command = [sys.executable, "-W", "error::RuntimeWarning", "-c", ON_DEVICES, str(devices)]
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
     assert done.stdout == "equal\n", done.stderr
-
-
