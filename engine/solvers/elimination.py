@@ -16,9 +16,9 @@ nodes are shared by all sets T that begin alike. Every step is a step of a Chole
 the errors are those of refitting by Cholesky: about epsilon * largest eigenvalue / a.
 
 Cost per penalty, m stimuli in each of 5 folds, in m^3 flops: 143 if symmetric halves and triangular zeros could be left
-out, 196 in the full products done below; refitting each training set takes 197, in LAPACK factorisations that run at a
-quarter of the speed of products. Targets: 138 m^2 flops each, or 110 with the weights multiplied out first (another
-100 m^3), which also spares the triangular solves and pays from about m targets on.
+out, 200 as done below, nearly all in products; refitting each training set takes 197, in LAPACK factorisations that run
+at a quarter of the speed of products. Targets: 158 m^2 flops each, 20 of them in triangular solves, or 110 with the
+weights multiplied out first (another 142 m^3).
 The number of nodes grows like k^3 / 6, so from 7 folds on the blocks of one inverse are cheaper (``inverse.py``).
 """
 

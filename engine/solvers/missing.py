@@ -8,7 +8,7 @@ import numpy as np
 from engine.errors import InputError
 
 MAX_PATTERNS = 64
-READ = 2**26  # bytes of responses read at once
+READ = 2**25  # bytes of responses read at once; centring in float64 takes some six times that for a moment
 
 
 class Responses(Protocol):

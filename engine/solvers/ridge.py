@@ -105,21 +105,20 @@ def nested_ridge_layers(
         groups: label of each target.
         devices: that share the targets.
     """
-    kernels = jnp.asarray(kernels)
-    check_kernel(kernels, 3)
+    if np.ndim(kernels) != 3:
+        raise InputError(f"wanted kernels of layers x stimuli x stimuli, got shape {np.shape(kernels)}")
     layers, stimuli = kernels.shape[:2]
     given = np.asarray(penalties, np.float64)
     if given.ndim not in (1, 2) or (given.ndim == 2 and len(given) != layers):
         raise InputError(f"wanted penalties for {layers} layers or one list for all, got shape {given.shape}")
     grid = np.broadcast_to(given, (layers, given.shape[-1]))
-    check(stimuli, responses, grid.ravel(), selection, groups)
     together = routes.layers_together(kernels, splits)
     if together == 1:
-        pairs = zip(kernels, grid, strict=True)
-        return [
-            nested_ridge(kernel, responses, splits, row, selection=selection, groups=groups, devices=devices)
-            for kernel, row in pairs
-        ]
+        solve_one = partial(nested_ridge, selection=selection, groups=groups, devices=devices)
+        return [solve_one(kernel, responses, splits, row) for kernel, row in zip(kernels, grid, strict=True)]
+    kernels = jnp.asarray(kernels)
+    check_kernel(kernels, 3)
+    check(stimuli, responses, grid.ravel(), selection, groups)
     found: list[NestedRidge] = []
     for start in range(0, layers, together):
         # The last group is filled up with the last layer, so that one program serves all.

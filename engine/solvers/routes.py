@@ -55,7 +55,7 @@ def check_features(features: jax.Array) -> None:
         raise InputError("the features hold NaN or infinity")
 
 
-def layers_together(kernels: jax.Array, splits: Sequence[Split]) -> int:
+def layers_together(kernels: jax.Array | np.ndarray, splits: Sequence[Split]) -> int:
     """How many layers are solved side by side: batched products are slow on CPUs, and memory bounds the rest."""
     parts = shared_partition(check_splits(splits, kernels.shape[-1]))
     if jax.default_backend() == "cpu" or parts is None or len(parts) > elimination.MAX_FOLDS:

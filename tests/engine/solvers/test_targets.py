@@ -127,7 +127,7 @@ def test_layers_side_by_side(splits: list[Split], layers: int, monkeypatch: pyte
 
 def test_layers_that_cannot_be_solved() -> None:
     _, y = problem()
-    with pytest.raises(InputError, match=r"layers x stimuli x stimuli, got float64 of shape \(45, 45\)"):
+    with pytest.raises(InputError, match=r"layers x stimuli x stimuli, got shape \(45, 45\)"):
         nested_ridge_layers(np.eye(45), y, kfold(45, 3), GRID)
     with pytest.raises(InputError, match=r"penalties for 2 layers or one list for all, got shape \(3, 6\)"):
         nested_ridge_layers(np.stack([np.eye(45)] * 2), y, kfold(45, 3), np.ones((3, 6)))
