@@ -9,9 +9,9 @@ for any set R. An outer fold leaves out H, the complement of its train part T. F
 complement S = G_TT - G_TH (G_HH)^-1 G_HT and C = S Y_T = (G Y)_T - G_TH (G_HH)^-1 (G Y)_H, the dual coefficients of the
 fit on T: the residuals of an inner fold with validation set V are (S_VV)^-1 C_V, those of leave-one-out C / diag S.
 
-Cost per penalty: 2 n^3 flops for G (``cholesky.py``), then for each outer fold
+Cost per penalty: 1.6 n^3 flops for G (``cholesky.py``), then for each outer fold
 |H|^3 / 3 + |T| |H|^2 + sum over inner folds (2 |V|^2 |H| + |V|^3 / 3) for the matrices, leave-one-out without the sum,
-and 2 n^2 t + 2 |T| |H| t + sum (2 |V|^2 t) for t targets. Ten 90/10 splits with 5 inner folds: 2.3 n^3, against
+and 2 n^2 t + 2 |T| |H| t + sum (2 |V|^2 t) for t targets. Ten 90/10 splits with 5 inner folds: 1.9 n^3, against
 8.7 n^3 for refitting every training set.
 Errors are about epsilon * largest eigenvalue / a, times the residual variance of the held-out stimuli over a where
 near-duplicates are held out together; use float64 kernels where that can matter.

@@ -5,10 +5,10 @@ import scipy.linalg
 from engine.solvers import cholesky
 
 
-@pytest.mark.parametrize("small", [1, 4, 50])
+@pytest.mark.parametrize("lapack", [1, 4, 50])
 @pytest.mark.parametrize("n", [1, 5, 13, 32])
-def test_factor_inverse_and_solution_equal_scipy(n: int, small: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cholesky, "SMALL", small)
+def test_factor_inverse_and_solution_equal_scipy(n: int, lapack: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cholesky, "LAPACK", lapack)
     rng = np.random.default_rng(0)
     x = rng.standard_normal((n, n + 3))
     matrix, values = x @ x.T, rng.standard_normal((n, 2))
@@ -21,9 +21,9 @@ def test_factor_inverse_and_solution_equal_scipy(n: int, small: int, monkeypatch
     )
 
 
-@pytest.mark.parametrize("small", [4, 50])
-def test_matrices_that_are_not_positive_definite_give_nan(small: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cholesky, "SMALL", small)
+@pytest.mark.parametrize("lapack", [4, 50])
+def test_matrices_that_are_not_positive_definite_give_nan(lapack: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cholesky, "LAPACK", lapack)
     for position in (0, 3, 9):
         matrix = np.eye(10)
         matrix[position, position] = -1
@@ -31,7 +31,7 @@ def test_matrices_that_are_not_positive_definite_give_nan(small: int, monkeypatc
 
 
 def test_errors_are_those_of_lapack(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cholesky, "SMALL", 16)
+    monkeypatch.setattr(cholesky, "LAPACK", 16)
     rng = np.random.default_rng(0)
     left = np.linalg.qr(rng.standard_normal((128, 128)))[0]
     matrix = (left * np.logspace(0, -4, 128)) @ left.T
