@@ -6,6 +6,6 @@
 - ``pls``: partial least squares from a Gram matrix.
 
 Behind them: ``folds`` (designs), ``missing`` and ``targets`` (what is predicted, in blocks), ``nested`` (the loop),
-``routes`` (which way, by shape), ``elimination``, ``inverse``, ``primal`` and ``fold_weights`` (the ways), ``cholesky``,
-``scoring``, ``choice``.
+``routes`` (which way, by shape), ``elimination``, ``inverse``, ``primal`` and ``fold_weights`` (the ways),
+``banded_search`` and ``nipals`` (what their names say), ``cholesky``, ``scoring``, ``choice``, ``threads``.
 """

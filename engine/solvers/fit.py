@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from threadpoolctl import threadpool_limits
 
 from engine.errors import InputError
 from engine.solvers import inverse, primal
@@ -21,6 +20,7 @@ from engine.solvers.nested import check, products_dtype
 from engine.solvers.routes import check_features, check_kernel, deflated
 from engine.solvers.scoring import Selection
 from engine.solvers.targets import Route, TargetBlocks, target_mesh
+from engine.solvers.threads import one_for_lapack
 
 Validation = Sequence[np.ndarray] | None
 
@@ -127,7 +127,7 @@ def _fit(
         raise InputError("responses hold NaN; fit the targets without the stimuli they miss, pattern by pattern")
     mesh, dtype = target_mesh(devices), products_dtype(responses, given.dtype)
     choice, scores = Choice(groups), []
-    with threadpool_limits(1, user_api="blas"):  # see nested.py
+    with one_for_lapack():
         way = route(parts, dtype, mesh)
         blocks = TargetBlocks(responses, pattern, way.order, dtype, mesh)
         for position, penalty in enumerate(penalties):
@@ -175,7 +175,7 @@ def fold_fits(
         )
     mesh, dtype = target_mesh(devices), products_dtype(responses, kernel.dtype)
     found = []
-    with threadpool_limits(1, user_api="blas"):
+    with one_for_lapack():
         for split, chosen in zip(check_splits(splits, len(kernel)), penalties, strict=True):
             coefficients = np.zeros((len(split.train), responses.shape[1]), dtype)
             intercept = np.empty(responses.shape[1])

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from threadpoolctl import threadpool_limits
 
 from engine.errors import InputError, unknown
 from engine.solvers.choice import Choice, Part, in_pairs, joined_targets, scattered
@@ -16,6 +15,7 @@ from engine.solvers.folds import Split, check_splits, restrict
 from engine.solvers.missing import Pattern, Responses, patterns
 from engine.solvers.scoring import SELECTIONS, Selection
 from engine.solvers.targets import Route, TargetBlocks, target_mesh
+from engine.solvers.threads import one_for_lapack
 
 
 class NestedRidge(NamedTuple):
@@ -88,9 +88,7 @@ def solve(
     targets = responses.shape[1]
     mesh, dtype = target_mesh(rules.devices), products_dtype(responses, source.dtype)
     choices = [Choice(rules.groups) for _ in range(source.layers or 1)]
-    # LAPACK runs between XLA's own threads; with threads of its own the two sets wait for each other, which on a
-    # busy machine costs up to fifty times the work itself.
-    with threadpool_limits(1, user_api="blas"):
+    with one_for_lapack():
         found = patterns(responses, used)
         works, resolutions = [], np.zeros(len(choices))
         for pattern in found:

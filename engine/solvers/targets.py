@@ -65,11 +65,12 @@ def over_targets(work: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
 
 
 def block_width(targets: int, mesh: Mesh) -> int:
-    """Targets in a block: the same in all, a multiple of the number of devices."""
+    """Targets in a block: the same in all; on each device a multiple of 64, which products are quicker with."""
     devices = mesh.devices.size
     widest = (CPU_WIDTH if mesh.devices.flat[0].platform == "cpu" else ACCELERATOR_WIDTH) * devices
     count = -(-targets // widest)
-    return -(-targets // (count * devices)) * devices
+    each = -(-targets // (count * devices))
+    return (each if count == 1 else -(-each // 64) * 64) * devices
 
 
 class TargetBlocks:
