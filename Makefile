@@ -1,13 +1,14 @@
 # make score   create the environment and run the main job on the embedded default
 # make test    create the environment and run lint, types and tests
-# Both are quick when nothing changed. PYTHON names another interpreter (3.11 or newer), EXTRAS other extras:
+# make bench   create the environment with the peers and measure, three quarters of an hour: see benchmarks/results
+# The first two are quick when nothing changed. PYTHON names another interpreter (3.11 or newer), EXTRAS other extras:
 #   make test EXTRAS=test,parity   compares the model ports with PyTorch as well
 
 PYTHON ?= python3
 EXTRAS ?= test
 BIN := .venv/bin
 
-.PHONY: score test clean
+.PHONY: score test bench clean
 .DELETE_ON_ERROR:
 
 score: .venv/installed
@@ -18,6 +19,10 @@ test: .venv/installed-$(EXTRAS)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+bench:
+	$(MAKE) EXTRAS=test,parity .venv/installed-test,parity
+	$(BIN)/python -m benchmarks
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "corticalign needs Python 3.11 or newer; name it with make PYTHON=...")'
