@@ -1,5 +1,6 @@
-"""The README's commands are ones the program takes."""
+"""The README's commands are ones the program takes, and its Python prints what it says."""
 
+import doctest
 import re
 import shlex
 from pathlib import Path
@@ -36,3 +37,9 @@ def test_the_readme_has_commands() -> None:
 def test_make_targets_exist(target: str) -> None:
     assert f"make {target}" in README
     assert re.search(rf"^{target}:", (Path(__file__).parent.parent / "Makefile").read_text(), re.MULTILINE)
+
+
+def test_python_prints_what_the_readme_says() -> None:
+    failed, tried = doctest.testfile("../README.md", encoding="utf-8")
+    assert tried >= 10
+    assert not failed
