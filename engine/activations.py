@@ -22,7 +22,7 @@ Apply = Callable[[object, jax.Array], Mapping[str, jax.Array]]
 BATCH = {"cpu": 16}
 BATCH_ELSEWHERE = 128
 ROWS = 160  # stimuli in one block of the Gram matrix: large enough for the product, small enough to skip half
-MOST_BLOCKS = 8  # more save little of the half that symmetry spares, and cost compile time
+MOST_BLOCKS = 4  # more spare little of the half that symmetry gives, in products that run slower
 WIDEST = 131_072  # units of one matrix product; a CPU multiplies longer rows at two thirds of the speed
 
 

@@ -48,7 +48,7 @@ def nested_ridge(
     (e64 |K| / a + e32 (16 + sqrt(|K| / a))) max|Y|. Tested for condition numbers from 1e2 to 1e10 and penalties from
     1e-6 to 1e6 of the kernel's mean diagonal. Where e |K| > a, the resolution, fits follow the rounding of the kernel.
 
-    Targets are worked on in blocks of 512 for each device (8192 on accelerators). Up to 1 GiB of responses stays on
+    Targets are worked on in blocks of 256 for each device (8192 on accelerators). Up to 1 GiB of responses stays on
     the devices; more is read again for every penalty, so that beside the kernel's factors and the results memory does
     not grow with the number of targets.
 

@@ -57,8 +57,8 @@ def inner_scores(inner: Sequence[Sequence[Held]], selection: Selection) -> tuple
 
 
 def _any_nan(folds: Sequence[Held]) -> jax.Array:
-    # A sum is NaN where a term is, and cheaper than looking at each.
-    return jnp.isnan(jnp.stack([_sum(predicted) for _, predicted in folds]).sum(axis=0))
+    # A sum is NaN where a term is; this one is there already for the scores.
+    return jnp.isnan(jnp.stack([_squared_residual(*held) for held in folds]).sum(axis=0))
 
 
 def joined_folds(folds: Sequence[PenaltyScores]) -> PenaltyScores:
@@ -77,6 +77,11 @@ def _sum(values: jax.Array) -> jax.Array:
     return jnp.matmul(jnp.ones(len(values), values.dtype), values, precision="highest")
 
 
+def _squared_residual(measured: jax.Array, predicted: jax.Array) -> jax.Array:
+    residual = measured - predicted
+    return _sum(residual * residual)
+
+
 def _spread(values: jax.Array) -> jax.Array:
     # Taking the first row off before the mean makes the spread of a constant column exactly zero.
     shifted = values - values[0]
@@ -85,9 +90,9 @@ def _spread(values: jax.Array) -> jax.Array:
 
 def r2(measured: jax.Array, predicted: jax.Array, undefined: float) -> jax.Array:
     """1 - residual / total sum of squares of each column; ``undefined`` where the measured column is constant."""
-    spread, residual = _spread(measured), measured - predicted
+    spread = _spread(measured)
     total = _sum(spread * spread)
-    return jnp.where(total == 0, undefined, 1 - _sum(residual * residual) / total)
+    return jnp.where(total == 0, undefined, 1 - _squared_residual(measured, predicted) / total)
 
 
 def pearson(measured: jax.Array, predicted: jax.Array, undefined: float) -> jax.Array:
@@ -102,5 +107,4 @@ def pearson(measured: jax.Array, predicted: jax.Array, undefined: float) -> jax.
 def negative_mse(measured: jax.Array, predicted: jax.Array, undefined: float) -> jax.Array:
     """Minus the mean squared residual of each column; always defined."""
     del undefined
-    residual = measured - predicted
-    return -_sum(residual * residual) / len(residual)
+    return -_squared_residual(measured, predicted) / len(measured)

@@ -10,7 +10,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from engine.solvers.missing import Pattern, Responses, columns
 
-CPU_WIDTH = 512  # targets per device and block: a few MB, which stay in cache through all products
+CPU_WIDTH = 256  # targets per device and block: few enough that sums stay in cache from product to product
 ACCELERATOR_WIDTH = 8192
 HELD = 2**30  # bytes of responses kept on the devices; more are read from the source once per penalty
 
