@@ -33,7 +33,7 @@ def test_the_readme_has_commands() -> None:
     assert len(LINES) >= 8
 
 
-@pytest.mark.parametrize("target", ["score", "test"])
+@pytest.mark.parametrize("target", ["score", "test", "bench"])
 def test_make_targets_exist(target: str) -> None:
     assert f"make {target}" in README
     assert re.search(rf"^{target}:", (Path(__file__).parent.parent / "Makefile").read_text(), re.MULTILINE)
