@@ -26,6 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from engine.solvers import cholesky
+from engine.solvers.inverse import centred_inverse, penalised_inverse
 
 _product = partial(jnp.matmul, precision="highest")
 
@@ -41,11 +42,7 @@ def residual_inverse(kernel: jax.Array, penalty: jax.Array, intercept: bool) -> 
     """
     if penalty.ndim:
         return jax.vmap(lambda one: residual_inverse(kernel, one, intercept))(penalty)
-    inverse = cholesky.inverse(kernel + penalty * jnp.eye(len(kernel), dtype=kernel.dtype))
-    if not intercept:
-        return inverse
-    sums = inverse.sum(axis=0)
-    return inverse - sums[:, None] * (sums / sums.sum())
+    return centred_inverse(kernel, penalty) if intercept else penalised_inverse(kernel, penalty)
 
 
 @partial(jax.jit, static_argnames="size")

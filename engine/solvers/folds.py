@@ -81,6 +81,12 @@ def _indices(given: np.ndarray, n_stimuli: int, where: str) -> np.ndarray:
     return array
 
 
+def design(split: Split, n_stimuli: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[np.ndarray, ...] | None]:
+    """All stimuli outside the train part, the places of the test part among them, and train and validation parts."""
+    held = np.setdiff1d(np.arange(n_stimuli), split.train)
+    return held, np.searchsorted(held, split.test), split.train, split.validation
+
+
 def shared_partition(splits: Sequence[Split]) -> list[np.ndarray] | None:
     """The parts of the stimuli, one per fold, if the inner folds of every fold are the other outer folds.
 

@@ -19,7 +19,7 @@ near-duplicates are held out together; use float64 kernels where that can matter
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,17 +27,22 @@ import numpy as np
 from jax.sharding import Mesh
 
 from engine.solvers import cholesky
-from engine.solvers.folds import Split
+from engine.solvers.folds import Split, design
 from engine.solvers.scoring import Held, PenaltyScores, Selection, inner_scores, joined_folds, penalty_scores
-from engine.solvers.targets import Candidate, Route, over_targets, replicated
+from engine.solvers.targets import Candidate, Route, cast, over_targets, replicated
 
 _product = partial(jnp.matmul, precision="highest")
+
+
+def penalised_inverse(kernel: jax.Array, penalty: jax.Array) -> jax.Array:
+    """(K + aI)^-1."""
+    return cholesky.inverse(kernel + penalty * jnp.eye(len(kernel), dtype=kernel.dtype))
 
 
 @jax.jit
 def centred_inverse(kernel: jax.Array, penalty: jax.Array) -> jax.Array:
     """(K + aI)^-1 less its constant direction: the residual-forming matrix of ridge with an intercept."""
-    inverse = cholesky.inverse(kernel + penalty * jnp.eye(len(kernel), dtype=kernel.dtype))
+    inverse = penalised_inverse(kernel, penalty)
     sums = inverse.sum(axis=0)
     return inverse - sums[:, None] * (sums / sums.sum())
 
@@ -92,7 +97,7 @@ def factor_fold(
     """
     root = cholesky.inverse_factor(inverse[jnp.ix_(held, held)])
     inner = _factor_inner(inverse, train, validation, held, root)
-    return _cast(Fold(held, test, root, inner), dtype)
+    return cast(Fold(held, test, root, inner), dtype)
 
 
 @partial(jax.jit, static_argnames="dtype")
@@ -100,11 +105,7 @@ def factor_choice(
     inverse: jax.Array, train: jax.Array, validation: tuple[jax.Array, ...] | None, dtype: jnp.dtype
 ) -> tuple[Inner, ...]:
     """As ``factor_fold`` for a choice among all stimuli, with no outer fold."""
-    return _cast(_factor_inner(inverse, train, validation, None, None), dtype)
-
-
-def _cast(tree: Any, dtype: jnp.dtype) -> Any:
-    return jax.tree.map(lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree)
+    return cast(_factor_inner(inverse, train, validation, None, None), dtype)
 
 
 def _factor_inner(
@@ -192,14 +193,11 @@ def route(
     """The way to the scores of any nested design, for responses of that dtype."""
     everything = np.arange(len(kernel))
     kernel = replicated(kernel, mesh)
-    designs = []
-    for split in splits:
-        held = np.setdiff1d(everything, split.train)
-        designs.append((held, np.searchsorted(held, split.test), split.train, split.validation))
+    designs = [design(split, len(everything)) for split in splits]
 
     def at(penalty: jax.Array) -> Callable[[jax.Array], PenaltyScores]:
         inverse = centred_inverse(kernel, penalty)
-        folds = [factor_fold(inverse, *design, responses) for design in designs]
+        folds = [factor_fold(inverse, *own, responses) for own in designs]
         inverse = inverse.astype(responses)
 
         def score(block: jax.Array) -> PenaltyScores:

@@ -95,21 +95,22 @@ def solve(
             own = restrict(splits, pattern.stimuli)
             route, resolution = source.route(pattern.stimuli, own, len(pattern.targets), dtype, mesh, rules)
             resolutions = np.maximum(resolutions, resolution)
-            works.append((pattern, own, route, TargetBlocks(responses, pattern, route.order, dtype, mesh)))
+            rows = [
+                np.searchsorted(whole.test, pattern.stimuli[part.test]) for whole, part in zip(splits, own, strict=True)
+            ]
+            works.append((pattern.targets, rows, route, TargetBlocks(responses, pattern, route.order, dtype, mesh)))
         _warn(grid, resolutions, source.dtype)
         for position, penalties in enumerate(grid):
             given = jnp.asarray(penalties if source.layers else penalties[0], source.dtype)
-            parts = []
-            for pattern, own, route, blocks in works:
-                scores = joined_targets(in_pairs(map(route.at(given), blocks)), len(pattern.targets))
-                rows = [
-                    np.searchsorted(whole.test, pattern.stimuli[part.test])
-                    for whole, part in zip(splits, own, strict=True)
-                ]
-                parts.append(Part(pattern.targets, rows, scores))
+            parts = [
+                Part(own, rows, joined_targets(in_pairs(map(route.at(given), blocks)), len(own)))
+                for own, rows, route, blocks in works
+            ]
             for layer, choice in enumerate(choices):
-                chosen = [p._replace(scores=jax.tree.map(lambda a, i=layer: a[i], p.scores)) for p in parts]
-                scores = scattered(chosen if source.layers else parts, targets, tests)
+                mine = parts
+                if source.layers:
+                    mine = [p._replace(scores=jax.tree.map(lambda a, i=layer: a[i], p.scores)) for p in parts]
+                scores = scattered(mine, targets, tests)
                 if scores.broken.any():
                     raise InputError(
                         f"ridge at penalty {penalties[layer]:.3g} broke down: the kernel is not positive definite in "

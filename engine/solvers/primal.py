@@ -12,7 +12,7 @@ Errors are about epsilon * largest eigenvalue of X'X / a, as on the dual side.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,9 +20,9 @@ import numpy as np
 from jax.sharding import Mesh
 
 from engine.solvers import cholesky
-from engine.solvers.folds import Split
+from engine.solvers.folds import Split, design
 from engine.solvers.scoring import Held, PenaltyScores, Selection, inner_scores, joined_folds, penalty_scores
-from engine.solvers.targets import Candidate, Route, over_targets, replicated
+from engine.solvers.targets import Candidate, Route, cast, over_targets, replicated
 
 _product = partial(jnp.matmul, precision="highest")
 
@@ -87,7 +87,7 @@ def factor_fold(
     second -= _product(left_out.T, left_out)
     root = _root(second, penalty)
     inner = _factor_inner(bordered, second, penalty, root, train, validation)
-    return _cast(Fold(held, test, left_out, root, inner), dtype)
+    return cast(Fold(held, test, left_out, root, inner), dtype)
 
 
 @partial(jax.jit, static_argnames="dtype")
@@ -101,7 +101,7 @@ def factor_choice(
 ) -> tuple[jax.Array, tuple[Inner, ...]]:
     """As ``factor_fold`` for a choice among all stimuli, with no outer fold: the factor and the inner folds."""
     root = _root(second, penalty)
-    return _cast((root, _factor_inner(bordered, second, penalty, root, train, validation)), dtype)
+    return cast((root, _factor_inner(bordered, second, penalty, root, train, validation)), dtype)
 
 
 def _factor_inner(
@@ -117,10 +117,6 @@ def _factor_inner(
         return (Inner(train, bordered[train], 1 - (half * half).sum(axis=0)),)
     each = [(part, bordered[part]) for part in validation]
     return tuple(Inner(part, own, _root(second - _product(own.T, own), penalty)) for part, own in each)
-
-
-def _cast(tree: Any, dtype: jnp.dtype) -> Any:
-    return jax.tree.map(lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree)
 
 
 @partial(jax.jit, static_argnames=("selection", "predictions", "mesh"))
@@ -191,13 +187,10 @@ def route(
     everything = np.arange(len(features))
     bordered, second = moments(replicated(features, mesh))
     projector = bordered.astype(responses)
-    designs = []
-    for split in splits:
-        held = np.setdiff1d(everything, split.train)
-        designs.append((held, np.searchsorted(held, split.test), split.train, split.validation))
+    designs = [design(split, len(everything)) for split in splits]
 
     def at(penalty: jax.Array) -> Callable[[jax.Array], PenaltyScores]:
-        folds = [factor_fold(bordered, second, penalty, *design, responses) for design in designs]
+        folds = [factor_fold(bordered, second, penalty, *own, responses) for own in designs]
 
         def score(block: jax.Array) -> PenaltyScores:
             crossed = cross(projector, block)

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
@@ -52,6 +53,11 @@ def target_mesh(devices: Sequence[jax.Device] | None) -> Mesh:
 def replicated(array: jax.Array, mesh: Mesh) -> jax.Array:
     """The array on every device."""
     return jax.device_put(array, NamedSharding(mesh, REPLICATED))
+
+
+def cast(tree: Any, dtype: np.dtype) -> Any:
+    """Its arrays of real numbers in that dtype; indices as they are."""
+    return jax.tree.map(lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree)
 
 
 def over_targets(work: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
