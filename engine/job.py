@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Protocol
@@ -19,13 +18,14 @@ import pandas as pd
 from engine import score, store
 from engine.activations import image_passes, layer_summaries
 from engine.errors import InputError, unknown
+from engine.field_of_view import check_known, place
 from engine.gram import Summary
 from engine.metrics.ridge import LayerScores, Ridge, score_layer
 from engine.recording import Recording
 from engine.score import Target
 from engine.stimuli import digest, prepare_all
 from models.port import Model, layer_shapes
-from models.preprocessing import prepare
+from models.preprocessing import Fit, prepare
 from models.spec import ModelSpec
 
 EXTRACTION = "1"  # version of everything between pixels and Gram matrix; part of every summary's key
@@ -44,17 +44,34 @@ class Stages(Protocol):
 
 
 @dataclass(frozen=True)
+class View:
+    """How stimuli are brought to a model's input.
+
+    Attributes:
+        fit: ``squash`` or ``crop``, as :func:`models.preprocessing.prepare` says.
+        degrees: width of the model's field of view, on which stimuli are placed by their own width first
+            (:func:`engine.field_of_view.place`); None: every stimulus fills the input, however wide it was.
+            What ``crop`` cuts away afterwards was part of that field.
+    """
+
+    fit: Fit = "squash"
+    degrees: float | None = None
+
+
+@dataclass(frozen=True)
 class Shown:
     """A recording's stimuli as a model takes them.
 
     Attributes:
         recording: it.
+        view: how they were brought to the model's input.
         pixels: digest of the prepared images.
         responses: digest of the recording without its images.
         images: stimuli x size x size x 3, uint8; None where they were not kept and are made again when needed.
     """
 
     recording: Recording
+    view: View
     pixels: str
     responses: str
     images: np.ndarray | None
@@ -82,32 +99,51 @@ class Outcome:
 def choose_layers(spec: ModelSpec, wanted: object) -> list[str]:
     """The model's layers named by ``all``, a name, a pattern such as ``block*``, or a list of these.
 
+    Names that torchvision, timm or the original give a layer are understood as well.
+
     Raises:
         InputError: a name or pattern that fits no layer; names the nearest.
     """
+    port = spec.port()
     given = [wanted] if isinstance(wanted, str) else list(wanted) if isinstance(wanted, Sequence) else None
     if not given:
-        raise InputError(f"layers={wanted}: wanted 'all' or a list such as [{spec.layers[0]}]")
+        raise InputError(f"layers={wanted}: wanted 'all' or a list such as [{port.layers[0]}]")
+    names = {layer: layer for layer in port.layers} | {
+        alias: layer for alias, layer in port.aliases.items() if layer in port.layers
+    }
     chosen: set[str] = set()
     for name in map(str, given):
-        fitting = list(spec.layers) if name == "all" else fnmatch.filter(spec.layers, name)
+        fitting = port.layers if name == "all" else [names[each] for each in fnmatch.filter(names, name)]
         if not fitting:
-            raise unknown(f"layer of {spec.name}", name, spec.layers)
+            raise unknown(f"layer of {spec.name}", name, list(names))
         chosen.update(fitting)
-    return [layer for layer in spec.layers if layer in chosen]
+    return [layer for layer in port.layers if layer in chosen]
 
 
-def show(recording: Recording, spec: ModelSpec, stages: Stages, *, keep: bool) -> Shown:
+def show(recording: Recording, spec: ModelSpec, stages: Stages, *, view: View = View(), keep: bool) -> Shown:
     """Decodes and prepares the stimuli; ``keep`` holds on to the pixels (size² x 3 bytes each).
 
     Raises:
-        InputError: the recording has no images, or one cannot be decoded.
+        InputError: the recording has no images, or one cannot be decoded; or the view asks for degrees of visual
+            angle that the recording does not state or that fit no picture.
     """
     if recording.images is None:
         raise InputError(f"recording '{recording.name}' holds no images: a model cannot be shown its stimuli")
+    check_known([recording], view.degrees)
     advance = stages.stage(f"{recording.name}: decoding", len(recording.images), "images")
-    images = prepare_all(recording.images, partial(prepare, preprocessing=spec.preprocessing), advance=advance)
-    return Shown(recording, digest(images), recording.digest(), images if keep else None)
+
+    def seen(image: np.ndarray) -> np.ndarray:
+        if view.degrees is not None and recording.degrees is not None:
+            image = place(image, recording.degrees, view.degrees)
+        return prepare(image, spec.preprocessing, view.fit)
+
+    images = prepare_all(recording.images, seen, advance=advance)
+    return Shown(recording, view, digest(images), recording.digest(), images if keep else None)
+
+
+def normalisation(spec: ModelSpec) -> list[tuple[float, float, float]]:
+    """What is done to the pixels after their digest was taken; part of every key."""
+    return [spec.preprocessing.mean, spec.preprocessing.std]
 
 
 def run(
@@ -134,7 +170,7 @@ def run(
         name = shown.recording.name
         clock = _Clock(seconds)
         if shown.images is None:
-            shown = show(shown.recording, model.spec, stages, keep=True)
+            shown = show(shown.recording, model.spec, stages, view=shown.view, keep=True)
         digests[name] = {"stimuli": shown.pixels, "responses": shown.responses}
         clock("decoding")
         made = summaries(model, layers, shown, cache, budget, stages)
@@ -206,6 +242,7 @@ def summaries(
                 "weights": model.weights_digest,
                 "layer": layer,
                 "stimuli": shown.pixels,
+                "normalisation": normalisation(model.spec),
             }
         )
         for layer in layers

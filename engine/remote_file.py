@@ -15,7 +15,8 @@ class RemoteFile:
     """One file at a public address, and what its content must be.
 
     Exactly one checksum is given, in hexadecimal: ``sha256``, ``sha1``, or ``git_blob``, the name git gives
-    to the content: SHA-1 of ``b"blob <size>\\0"`` followed by it. ``bytes`` is the size, where known.
+    to the content: SHA-1 of ``b"blob <size>\\0"`` followed by it. A checksum may be cut to its first digits, eight at
+    least, where the publisher states no more. ``bytes`` is the size, where known.
     """
 
     url: str
@@ -27,6 +28,8 @@ class RemoteFile:
     def __post_init__(self) -> None:
         if sum(value is not None for value in (self.sha256, self.sha1, self.git_blob)) != 1:
             raise ValueError(f"{self.url} needs exactly one checksum")
+        if len(self.checksum.partition(":")[2]) < 8:
+            raise ValueError(f"{self.url} needs at least eight digits of its checksum")
 
     @property
     def path(self) -> str:
@@ -42,8 +45,8 @@ class RemoteFile:
 
 
 def checksum(path: Path, file: RemoteFile) -> str:
-    """The checksum that the content at ``path`` has, of the kind pinned for ``file``."""
-    kind = file.checksum.partition(":")[0]
+    """The checksum that the content at ``path`` has, of the kind pinned for ``file`` and as many digits of it."""
+    kind, _, pinned = file.checksum.partition(":")
     sha = hashlib.sha256() if kind == "sha256" else hashlib.sha1(usedforsecurity=False)
     try:
         with path.open("rb") as content:
@@ -53,7 +56,7 @@ def checksum(path: Path, file: RemoteFile) -> str:
                 sha.update(block)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    return f"{kind}:{sha.hexdigest()}"
+    return f"{kind}:{sha.hexdigest()[: len(pinned)]}"
 
 
 _checked: dict[tuple[str, int, int, str], str] = {}

@@ -1,8 +1,9 @@
-"""From an architecture and a weight file to one pure function: parameters, pictures -> activations by layer."""
+"""From an architecture and a weight file to one pure function: parameters, images -> activations by layer."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -11,10 +12,15 @@ import numpy as np
 from flax import nnx
 from jax import lax
 
-from models.batch_norm import fold
+from engine.errors import InputError
+from models.parts.linear import Kernel
+from models.parts.norm import fold
 from models.preprocessing import Preprocessing, normalise
 from models.spec import ModelSpec
-from models.weights import Slot, fill
+from models.weights.files import read_tensors
+from models.weights.fitting import Wanted, fill
+from models.weights.naming import Naming
+from models.weights.sources import LocalFile, Places, Source, default_places, sha256_of
 
 Apply = Callable[[Any, jax.Array], dict[str, jax.Array]]
 
@@ -24,17 +30,39 @@ class Port:
     """What an architecture file gives.
 
     Attributes:
-        build: makes the module, in evaluation mode; called on normalised pictures it returns all layers by name.
-        read: bytes of the weight file, its name -> tensors by name.
-        table: source tensor -> parameter.
-        images_at_once: how many pictures a CPU takes through all layers together. Few enough that what passes
+        build: makes the module, in evaluation mode; called on normalised images it returns all layers by name.
+        layers: the public layer names in forward order.
+        readout: one more output, of the classifier, where there is one.
+        namings: kinds of weight files -> how they name the tensors.
+        aliases: names of layers in torchvision, timm or the original -> ours.
+        images_at_once: how many images a CPU takes through all layers together. Few enough that what passes
             from layer to layer stays in its cache. Changes speed and memory, not results.
     """
 
     build: Callable[[nnx.Rngs], nnx.Module]
-    read: Callable[[bytes, str], Mapping[str, np.ndarray]]
-    table: Mapping[str, Slot | None]
-    images_at_once: int
+    layers: tuple[str, ...]
+    readout: str | None = None
+    namings: Mapping[str, Naming] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    images_at_once: int = 2
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which weights the user wants.
+
+    Attributes:
+        source: ``pinned`` (those of the zoo), ``random`` (untrained), or the path of a file.
+        names: of a file: its naming, such as ``torchvision``; None tries all that the architecture knows.
+        seed: of random weights.
+    """
+
+    source: str = "pinned"
+    names: str | None = None
+    seed: int = 0
+
+
+PINNED = Choice()
 
 
 @dataclass(frozen=True)
@@ -43,12 +71,12 @@ class Model:
 
     Attributes:
         spec: what it is.
-        apply: (params, pictures) -> layer name -> activations, images x ... ; the spec's layers and readout. Pictures:
+        apply: (params, images) -> layer name -> activations, images x ... ; all layers and the readout. Images:
             images x height x width x 3, uint8 as :func:`models.preprocessing.prepare` gives them, or float32 if already
             normalised. Pure; under ``jit`` a layer that the caller does not return is not computed, nor what only
             it needed. All float32, whatever ``jax_enable_x64`` says.
         params: nested dictionaries of float32 arrays; pass them, do not close over them.
-        weights_digest: SHA-256 of the weight file.
+        weights_digest: SHA-256 of the weight file, or ``random`` and the seed, or ``none``.
     """
 
     spec: ModelSpec
@@ -57,65 +85,96 @@ class Model:
     weights_digest: str
 
 
-def load(spec: ModelSpec) -> Model:
-    """Reads and checks the weights. InputError where they are missing, altered or do not fit the architecture."""
+def load(spec: ModelSpec, choice: Choice = PINNED, places: Places | None = None) -> Model:
+    """The model with the weights chosen, batch normalisation folded.
+
+    Raises:
+        InputError: the weights are missing, altered or do not fit the architecture.
+    """
     port = spec.port()
-    origin = str(spec.weights.locate())
-    module = assemble(port, port.read(spec.weights.read(), origin), origin)
+    module, digest = _with_weights(spec, port, choice, places or default_places())
     fold(module)
     graph, state = nnx.split(module)
     params = jax.tree.map(jnp.asarray, nnx.to_pure_dict(state))
-    return Model(spec, _apply(graph, spec.preprocessing, port.images_at_once), params, spec.weights.sha256)
+    return Model(spec, _apply(graph, spec.preprocessing, port.images_at_once), params, digest)
 
 
-def assemble(port: Port, tensors: Mapping[str, np.ndarray], origin: str) -> nnx.Module:
+def _with_weights(spec: ModelSpec, port: Port, choice: Choice, places: Places) -> tuple[nnx.Module, str]:
+    if choice.source == "random":
+        return port.build(nnx.Rngs(choice.seed)), f"random, seed {choice.seed}"
+    if choice.source == "pinned":
+        if spec.weights is None:
+            if port.namings:
+                raise InputError(
+                    f"no public weights of '{spec.name}' are known: give a file with weights=PATH, or weights=random"
+                )
+            return port.build(nnx.Rngs(0)), "none"
+        source: Source = spec.weights.source
+        names: str | None = spec.weights.names
+    else:
+        if not port.namings:
+            raise InputError(f"weights={choice.source}: model '{spec.name}' takes no weights")
+        source, names = LocalFile(Path(choice.source).expanduser()), choice.names
+    file = source.locate(places)
+    return assemble(port, read_tensors(file.read_bytes(), str(file)), str(file), names), sha256_of(file)
+
+
+def assemble(port: Port, tensors: Mapping[str, np.ndarray], origin: str, names: str | None = None) -> nnx.Module:
     """The module with the file's tensors in place of its parameters, as they are (nothing folded).
+
+    ``names`` is the file's naming; None tries all that the architecture knows.
 
     Raises:
         InputError: lists every tensor that is missing, unexpected, wrongly shaped or not finite.
     """
     graph, abstract = _abstract(port)
-    shapes = {".".join(map(str, path)): leaf.shape for path, leaf in abstract.items()}
-    filled = fill(shapes, port.table, tensors, origin)
-    arrays = {path: filled[".".join(map(str, path))] for path in abstract}
+    wanted = {_dotted(path): Wanted(leaf.shape, leaf.type is Kernel) for path, leaf in abstract.items()}
+    filled = fill(wanted, port.namings, names, tensors, origin)
+    arrays = {path: filled[_dotted(path)] for path in abstract}
     return nnx.merge(graph, nnx.traversals.unflatten_mapping(arrays))
 
 
 def layer_shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
-    """Layer name -> shape of one picture's activations (height, width, channels), in forward order; no weights."""
+    """Layer name -> shape of one image's activations (height, width, channels), in forward order; no weights."""
     port, size = spec.port(), spec.preprocessing.size
     graph, abstract = _abstract(port)
-    params = nnx.traversals.unflatten_mapping(dict(abstract))
-    picture = jax.ShapeDtypeStruct((1, size, size, 3), jnp.uint8)
-    layers = jax.eval_shape(_apply(graph, spec.preprocessing, port.images_at_once), params, picture)
-    return {name: layers[name].shape[1:] for name in spec.layers}
+    params = nnx.traversals.unflatten_mapping(
+        {path: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for path, leaf in abstract.items()}
+    )
+    image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.uint8)
+    layers = jax.eval_shape(_apply(graph, spec.preprocessing, port.images_at_once), params, image)
+    return {name: layers[name].shape[1:] for name in port.layers}
 
 
 def parameter_count(spec: ModelSpec) -> int:
     """Number of trained values: kernels, scales and biases, not the statistics of batch normalisation."""
-    module = nnx.eval_shape(lambda: spec.port().build(nnx.Rngs(0)))
-    return sum(prod(leaf.shape) for leaf in jax.tree.leaves(nnx.state(module, nnx.Param)))
+    _, abstract = _abstract(spec.port())
+    return sum(prod(leaf.shape) for leaf in abstract.values() if issubclass(leaf.type, nnx.Param))
 
 
-def _abstract(port: Port) -> tuple[nnx.GraphDef, dict[tuple[Any, ...], jax.ShapeDtypeStruct]]:
+def _dotted(path: tuple[Any, ...]) -> str:
+    return ".".join(map(str, path))
+
+
+def _abstract(port: Port) -> tuple[nnx.GraphDef, dict[tuple[Any, ...], Any]]:
     graph, state = nnx.split(nnx.eval_shape(lambda: port.build(nnx.Rngs(0))))
-    return graph, nnx.traversals.flatten_mapping(nnx.to_pure_dict(state))
+    return graph, dict(nnx.to_flat_state(state))
 
 
 def _apply(graph: nnx.GraphDef, preprocessing: Preprocessing, images_at_once: int) -> Apply:
-    def forward(params: Any, pictures: jax.Array) -> dict[str, jax.Array]:
-        if pictures.dtype == jnp.uint8:
-            pictures = normalise(pictures, preprocessing)
-        return nnx.merge(graph, params)(pictures)
+    def forward(params: Any, images: jax.Array) -> dict[str, jax.Array]:
+        if images.dtype == jnp.uint8:
+            images = normalise(images, preprocessing)
+        return nnx.merge(graph, params)(images)
 
-    def in_groups(params: Any, pictures: jax.Array) -> dict[str, jax.Array]:
-        count = len(pictures)
+    def in_groups(params: Any, images: jax.Array) -> dict[str, jax.Array]:
+        count = len(images)
         size = images_at_once if count % images_at_once == 0 else 1
-        grouped = pictures.reshape(count // size, size, *pictures.shape[1:])
+        grouped = images.reshape(count // size, size, *images.shape[1:])
         layers = lax.map(lambda group: forward(params, group), grouped)
         return jax.tree.map(lambda layer: layer.reshape(count, *layer.shape[2:]), layers)
 
-    def apply(params: Any, pictures: jax.Array) -> dict[str, jax.Array]:
-        return lax.platform_dependent(params, pictures, cpu=in_groups, default=forward)
+    def apply(params: Any, images: jax.Array) -> dict[str, jax.Array]:
+        return lax.platform_dependent(params, images, cpu=in_groups, default=forward)
 
     return apply

@@ -7,10 +7,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from models.preprocessing import Preprocessing
-from models.weights import PackagedFile
+from models.weights.sources import Source
 
 if TYPE_CHECKING:  # an architecture imports JAX and Flax; naming models does not need them
     from models.port import Port
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Trained weights.
+
+    Attributes:
+        source: where the file is.
+        names: which of the architecture's namings it follows, such as ``torchvision``.
+        licence: of the weights.
+    """
+
+    source: Source
+    names: str
+    licence: str
 
 
 @dataclass(frozen=True)
@@ -20,21 +35,15 @@ class ModelSpec:
     Attributes:
         name: what the user calls it.
         summary: one line.
-        layers: the public layer names in forward order.
-        readout: one more output, of the classifier, where the weights have one.
         preprocessing: of its input.
         port: imports the architecture and returns it.
-        weights: where they come from.
-        licence: of the weights.
-        citation: of the architecture.
+        weights: the trained ones; None for a model that has none (fixed filters, or pixels).
+        citation: of the architecture and its training.
     """
 
     name: str
     summary: str
-    layers: tuple[str, ...]
-    readout: str | None
     preprocessing: Preprocessing
     port: Callable[[], Port]
-    weights: PackagedFile
-    licence: str
+    weights: Weights | None
     citation: str

@@ -27,11 +27,11 @@ def run(given: list[str]) -> int:
 
 def _list() -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("model", "layers", "what it is"):
+    for column in ("model", "what it is"):
         table.add_column(column)
     for name in zoo.names():
         spec = zoo.spec(name)
-        table.add_row(name, str(len(spec.layers)), spec.summary)
+        table.add_row(name, spec.summary)
     print_whole(table)
 
 
@@ -43,15 +43,22 @@ def _show(name: str) -> None:
     console.print(f"[bold]{spec.name}[/bold]: {spec.summary}")
     console.print(f"parameters  {zoo.parameter_count(name):,}")
     console.print(f"input       {size} x {size} pixels, {spec.preprocessing.interpolation} resize")
-    console.print(f"weights     {spec.weights.path} of the Python package {spec.weights.package}")
-    console.print(f"            SHA-256 {spec.weights.sha256}")
-    console.print(f"licence     {spec.licence}")
+    described = (
+        [*spec.weights.source.describe(), f"licence {spec.weights.licence}"] if spec.weights else ["none needed"]
+    )
+    for title, line in zip(["weights", *[""] * len(described)], described, strict=False):
+        console.print(f"{title:12}{line}")
     console.print(f"citation    {spec.citation}")
     table = Table(box=None, header_style="bold", pad_edge=False)
+    port = spec.port()
+    others = {layer: [alias for alias, ours in port.aliases.items() if ours == layer] for layer in shapes}
     table.add_column("layer")
     table.add_column("height x width x channels", justify="right")
     table.add_column("units", justify="right")
+    if any(others.values()):
+        table.add_column("also called")
     for layer, shape in shapes.items():
-        table.add_row(layer, " x ".join(map(str, shape)), f"{prod(shape):,}")
+        row = [layer, " x ".join(map(str, shape)), f"{prod(shape):,}"]
+        table.add_row(*row, *([", ".join(others[layer])] if any(others.values()) else []))
     console.print()
     print_whole(table)

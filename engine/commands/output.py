@@ -38,16 +38,17 @@ def summarise(
     outcome: Outcome,
 ) -> dict[str, Any]:
     """Everything needed to repeat the run and to read its numbers, as plain values."""
+    pinned = model.spec.weights
     return {
         "key": key,
         "corticalign": __version__,
         "settings": asdict(settings),
         "model": {
             "name": model.spec.name,
-            "weights_sha256": model.weights_digest,
-            "licence": model.spec.licence,
+            "weights": model.weights_digest,
+            "licence": pinned.licence if pinned and settings.weights.source == "pinned" else None,
             "citation": model.spec.citation,
-            "preprocessing": asdict(model.spec.preprocessing),
+            "preprocessing": asdict(model.spec.preprocessing) | {"resize": model.spec.preprocessing.shorter_side},
         },
         "recordings": [
             _recording(recording, target, settings, outcome)
@@ -125,6 +126,7 @@ def notes(summary: Mapping[str, Any]) -> list[str]:
     recordings = summary["recordings"]
     stimuli = sum(recording["stimuli"] for recording in recordings)
     lines = [f"r: Pearson, held-out stimuli, median over neuroids [95 % bootstrap]; {stimuli} stimuli"]
+    lines += _view(summary)
     lines += [f"splits: {text}" for text in dict.fromkeys(recording["splits"] for recording in recordings)]
     lines += [f"ceiling: {text}" for text in dict.fromkeys(recording["ceiling"] for recording in recordings)]
     if any(row["ceiled"] is not None for row in summary["layers"]):
@@ -135,6 +137,21 @@ def notes(summary: Mapping[str, Any]) -> list[str]:
     if summary["simulated"]:
         lines.append("SIMULATED: no animal or person was recorded; the neurons are a model")
     return lines
+
+
+def _view(summary: Mapping[str, Any]) -> list[str]:
+    """How the stimuli came onto the model's input, where not simply resized to fill it."""
+    wanted, how = summary["settings"]["model"], []
+    if wanted["visual_degrees"] is not None:
+        widths = dict.fromkeys(recording["degrees"] for recording in summary["recordings"])
+        how.append(
+            f"{enumeration([f'{width:g}' for width in widths], 3)} degrees wide on a field of view of "
+            f"{wanted['visual_degrees']:g} degrees (grey around them, or their centre)"
+        )
+    if wanted["fit"] == "crop":
+        size, resize = (summary["model"]["preprocessing"][key] for key in ("size", "resize"))
+        how.append(f"shorter side to {resize} pixels, then the middle {size} x {size}")
+    return [f"stimuli: {'; '.join(how)}"] if how else []
 
 
 def figure_note(summary: Mapping[str, Any]) -> str:

@@ -7,11 +7,21 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from engine.errors import InputError
+from models.preprocessing import FITS
 
 
 @dataclass
 class Model:
     name: str = MISSING
+    fit: Any = MISSING  # checked against ALLOWED
+    visual_degrees: float | None = MISSING
+
+
+@dataclass
+class Weights:
+    source: str = MISSING
+    names: str | None = None
+    seed: int = MISSING
 
 
 @dataclass
@@ -52,6 +62,7 @@ class Score:
     """Everything under one roof; ``dataset`` stays open, because each data set has options of its own."""
 
     model: Model = field(default_factory=Model)
+    weights: Weights = field(default_factory=Weights)
     dataset: dict[str, Any] = field(default_factory=dict)
     metric: Metric = field(default_factory=Metric)
     cv: Any = MISSING
@@ -65,6 +76,7 @@ class Score:
 
 CV = {"kfold": Kfold, "shuffle": Shuffle}
 ALLOWED = {
+    "model.fit": FITS,
     "metric.select": ("r2", "pearson", "mse"),
     "metric.choose": ("neuroid", "region", "all"),
 }
@@ -99,6 +111,9 @@ def typed(config: DictConfig) -> Score:
     penalties = settings.metric.penalties
     if not penalties or min(penalties) <= 0 or penalties != sorted(set(penalties)):
         raise InputError(f"metric.penalties={penalties}: wanted at least one, all above 0, ascending")
+    degrees = settings.model.visual_degrees
+    if degrees is not None and not 0 < degrees <= 180:
+        raise InputError(f"model.visual_degrees={degrees}: wanted null, or a width above 0 and up to 180")
     if not settings.memory.budget > 0:
         raise InputError(f"memory.budget={settings.memory.budget}: wanted a number of GB above 0")
     return settings

@@ -59,21 +59,28 @@ def job(config: DictConfig) -> Path:
     from engine.commands.progress import Progress
     from engine.commands.sources import mirror_folder, recordings
     from engine.fetch import default_cache
+    from engine.field_of_view import check_known
     from engine.metrics.ridge import VERSION, Ridge
     from engine.score import target
+    from models.port import Choice
+    from models.weights.sources import Places
 
     layers = engine_job.choose_layers(spec, wanted.layers)
+    mirror = mirror_folder(wanted.mirror)
+    view = engine_job.View(wanted.model.fit, wanted.model.visual_degrees)
     store.check_writable(Path(wanted.output))
     device.keep_compiled_programs()
     with Progress(wanted.quiet) as progress:
-        found = recordings(wanted.dataset, mirror_folder(wanted.mirror), progress.download)
+        found = recordings(wanted.dataset, mirror, progress.download)
+        check_known(found, view.degrees)
         regions = None if wanted.regions == "all" else [str(region) for region in wanted.regions]
         targets = [target(each, cross_validation.split(each, wanted.cv), regions) for each in found]
         for each in targets:
             if each.excluded:
                 progress.say(output.exclusions(each))
-        model = zoo.load(spec.name)
-        shown = [engine_job.show(recording, spec, progress, keep=len(found) == 1) for recording in found]
+        choice = Choice(wanted.weights.source, wanted.weights.names, wanted.weights.seed)
+        model = zoo.load(spec.name, choice, Places(default_cache(), mirror, progress.download))
+        shown = [engine_job.show(recording, spec, progress, view=view, keep=len(found) == 1) for recording in found]
         key = store.key(
             {
                 "extraction": engine_job.EXTRACTION,
@@ -82,6 +89,7 @@ def job(config: DictConfig) -> Path:
                 "weights": model.weights_digest,
                 "layers": layers,
                 "stimuli": [each.pixels for each in shown],
+                "normalisation": engine_job.normalisation(spec),
                 "responses": [each.responses for each in shown],
                 "regions": regions,
                 "metric": asdict(wanted.metric),

@@ -14,10 +14,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 import engine
 from engine.errors import InputError, unknown
+from models import zoo
 
 # Hydra 1.3 takes this from whoever wants today's behaviour; from 1.4 on it is the default, and asking for it warns.
 VERSION_BASE = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
-GROUPS = {"model": "model", "dataset": "data set", "metric": "metric", "cv": "cross-validation"}
+GROUPS = {"dataset": "data set", "metric": "metric", "cv": "cross-validation"}
+# Written short as GROUP=VALUE, though they are no groups of Hydra: models come from the zoo, weights may be a path.
+SHORT = {"model": "model.name", "weights": "weights.source"}
 
 
 def config_folder() -> Path:
@@ -30,13 +33,16 @@ def config_folder() -> Path:
 
 
 def overrides(given: list[str]) -> list[str]:
-    """The user's words as Hydra takes them: ``-q``, and ``dataset=FILE.h5`` for a recording of one's own."""
+    """The user's words as Hydra takes them: ``-q``, ``dataset=FILE.h5`` for a recording of one's own, and the rest of
+    what is written short."""
     result = []
     for word in given:
         if word in ("-q", "--quiet"):
             result.append("quiet=true")
         elif word.startswith("dataset=") and word.endswith((".h5", ".hdf5")):
             result += ["dataset=file", f"dataset.path='{word.removeprefix('dataset=')}'"]
+        elif (key := word.partition("=")[0]) in SHORT and "=" in word:
+            result.append(f"{SHORT[key]}={word.partition('=')[2]}")
         else:
             result.append(word)
     return result
@@ -59,11 +65,15 @@ def check(given: list[str]) -> None:
     folder = config_folder()
     for override in parsed:
         group = override.key_or_group
-        if group not in GROUPS:
+        if group not in GROUPS and group != "model.name":
             continue
-        known = sorted(path.stem for path in (folder / group).glob("*.yaml"))
         value = override.value()
         swept = override.sweep_string_iterator() if override.is_sweep_override() else [value]
+        if group == "model.name":
+            for choice in swept:
+                zoo.spec(str(choice))
+            continue
+        known = sorted(path.stem for path in (folder / group).glob("*.yaml"))
         for choice in swept:
             if str(choice) not in known:
                 raise unknown(GROUPS[group], choice, [name for name in known if name != "file"])

@@ -18,6 +18,7 @@ from engine.score import target
 from engine.solvers.folds import Split
 from engine.splits import kfold
 from models import zoo
+from models.weights.sources import default_places
 
 pytestmark = pytest.mark.real
 PENALTIES = tuple(10.0**k for k in range(9))
@@ -59,7 +60,9 @@ def run(session: Recording, model: str, layers: list[str], cache: Path) -> tuple
     }, splits
 
 
-@pytest.mark.parametrize(("model", "named"), [("efficientnet-lite0", "efficientnet_lite0"), ("alexnet", "alexnet")])
+@pytest.mark.parametrize(
+    ("model", "named"), [("efficientnet-lite0", "efficientnet_lite0"), ("alexnet-trunk", "alexnet")]
+)
 def test_every_layer_agrees_with_pytorch_and_himalaya(
     model: str, named: str, session: Recording, shared: Path, cache: Path
 ) -> None:
@@ -91,7 +94,7 @@ def test_the_best_layer_agrees_with_pytorch_and_himalaya_run_here(session: Recor
 
     found, splits = run(session, "efficientnet-lite0", ["block12"], cache)
     network = TorchLite0()
-    file = zoo.spec("efficientnet-lite0").weights.locate()
+    file = zoo.spec("efficientnet-lite0").weights.source.locate(default_places())
     network.load_state_dict(torch.load(file, weights_only=True))
     network.eval()
     assert session.images is not None
@@ -141,7 +144,7 @@ def test_shuffled_responses_of_real_neurons_score_zero(session: Recording, cache
         licence=session.licence,
         citation=session.citation,
     )
-    found, _ = run(shuffled, "alexnet", ["relu3"], cache)
+    found, _ = run(shuffled, "alexnet-trunk", ["relu3"], cache)
     # r over 240 held-out images has standard error 1 / sqrt(240) = .065; the mean over 5 folds and median over 36
     # correlated neurons less.
     assert abs(np.median(found["relu3"][..., 0].mean(axis=0))) < 0.065

@@ -1,69 +1,65 @@
-"""AlexNet's trunk against the same layers in PyTorch, layer by layer and end to end."""
+"""AlexNet against PyTorch's operations, with random weights."""
 
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from models.alexnet import AlexNet, pool, trunk
-from models.port import assemble
-
 torch = pytest.importorskip("torch")
 
-
-def features() -> dict[str, Any]:
-    """torchvision's ``alexnet().features``; a convolution and its ReLU are one step."""
-    nn = torch.nn
-    torch.manual_seed(0)
-
-    def step(*args: int) -> Any:
-        return nn.Sequential(nn.Conv2d(*args[:3], stride=args[3], padding=args[4]), nn.ReLU())
-
-    return {
-        "relu1": step(3, 64, 11, 4, 2),
-        "pool1": nn.MaxPool2d(3, 2),
-        "relu2": step(64, 192, 5, 1, 2),
-        "pool2": nn.MaxPool2d(3, 2),
-        "relu3": step(192, 384, 3, 1, 1),
-        "relu4": step(384, 256, 3, 1, 1),
-        "relu5": step(256, 256, 3, 1, 1),
-        "pool5": nn.MaxPool2d(3, 2),
-    }
+from models.architectures.alexnet import alexnet, trunk  # noqa: E402
+from models.port import assemble  # noqa: E402
+from tests.models.parity import check_layers, check_modules, images, ported, randomised, state_of  # noqa: E402
 
 
-def port_of(steps: dict[str, Any]) -> AlexNet:
-    tensors = {f"NetLinLayer_{index}/Conv_0/kernel": np.zeros((1, 1, 1, 1)) for index in range(5)}
-    for index in range(5):
-        conv = steps[f"relu{index + 1}"][0]
-        tensors[f"AlexNet_0/Conv_{index}/kernel"] = conv.weight.detach().permute(2, 3, 1, 0).numpy()
-        tensors[f"AlexNet_0/Conv_{index}/bias"] = conv.bias.detach().numpy()
-    return assemble(trunk(), tensors, "random weights")  # type: ignore[return-value]
+class AlexNet(torch.nn.Module):
+    """torchvision's layout, written from the published table."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        nn = torch.nn
+        self.features = nn.Sequential(
+            *(nn.Conv2d(3, 64, 11, stride=4, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)),
+            *(nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)),
+            *(nn.Conv2d(192, 384, 3, padding=1), nn.ReLU()),
+            *(nn.Conv2d(384, 256, 3, padding=1), nn.ReLU()),
+            *(nn.Conv2d(256, 256, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2)),
+        )
+        self.avgpool = nn.AdaptiveAvgPool2d(6)
+        self.classifier = nn.Sequential(
+            *(nn.Dropout(), nn.Linear(256 * 6 * 6, 4096), nn.ReLU()),
+            *(nn.Dropout(), nn.Linear(4096, 4096), nn.ReLU()),
+            nn.Linear(4096, 1000),
+        )
+
+    def forward(self, x: Any) -> Any:
+        return self.classifier(self.avgpool(self.features(x)).flatten(1))
 
 
-def ours(x: Any) -> jax.Array:
-    return jnp.asarray(x.permute(0, 2, 3, 1).numpy())
+@pytest.fixture(scope="module")
+def network() -> Any:
+    return randomised(AlexNet())
 
 
-def relative_error(found: jax.Array, wanted: Any) -> float:
-    expected = np.asarray(ours(wanted))
-    assert found.shape == expected.shape
-    return float(np.abs(np.asarray(found) - expected).max() / np.abs(expected).max())
+def test_each_module_on_the_same_input(network: Any) -> None:
+    check_modules(ported(alexnet(), network), network, images(96), r"features\.(0|3|6|8|10)|classifier\.[146]")
 
 
 @pytest.mark.parametrize("size", [96, 97])
-def test_equals_torchvision(size: int) -> None:
-    steps = features()
-    port = port_of(steps)
-    convolutions = iter(port.convolutions)
-    x = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(size))
-    whole = jax.jit(lambda module, x: module(x))(port, ours(x))
-    assert sorted(whole) == sorted(steps)
-    with torch.inference_mode():
-        for name, step in steps.items():
-            y = step(x)
-            alone = pool(ours(x)) if name.startswith("pool") else jax.jit(next(convolutions))(ours(x))
-            assert relative_error(alone, y) < 1e-5, name
-            assert relative_error(whole[name], y) < 1e-4, name
-            x = y
+def test_whole_network(network: Any, size: int) -> None:
+    port = alexnet()
+    where = {layer: name for name, layer in port.aliases.items()}
+    check_layers(ported(port, network), network, images(size), where)
+
+
+def test_trunk_from_both_kinds_of_file(network: Any) -> None:
+    port = trunk()
+    where = {layer: name for name, layer in port.aliases.items()}
+    check_layers(ported(port, network, "torchvision"), network, images(97), where)
+    state = state_of(network)
+    tensors = {f"NetLinLayer_{index}/Conv_0/kernel": np.zeros((1, 1, 1, 1)) for index in range(5)}
+    for index, place in enumerate((0, 3, 6, 8, 10)):
+        tensors[f"AlexNet_0/Conv_{index}/kernel"] = state[f"features.{place}.weight"].transpose(2, 3, 1, 0)
+        tensors[f"AlexNet_0/Conv_{index}/bias"] = state[f"features.{place}.bias"]
+    flax = {name.replace("/", "."): tensor for name, tensor in tensors.items()}
+    check_layers(assemble(port, flax, "random weights"), network, images(97), where)

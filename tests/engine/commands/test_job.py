@@ -85,7 +85,7 @@ def test_a_sweep_goes_on_after_a_job_that_fails(capsys: pytest.CaptureFixture[st
 def test_a_killed_job_continues_with_the_same_numbers(capsys: pytest.CaptureFixture[str], here: Path) -> None:
     cache = Path(os.environ["XDG_CACHE_HOME"])
     # One layer a pass, so that some layers are finished before others begin.
-    words = ["score", *SMALL[:3], "model=alexnet", "memory.budget=0.03"]
+    words = ["score", *SMALL[:3], "model=alexnet-trunk", "memory.budget=0.03"]
     job = subprocess.Popen([sys.executable, "-m", "engine.cli", *words], start_new_session=True)
     deadline = time.monotonic() + 300
     while not (kept := list(cache.rglob("*.npz"))) and job.poll() is None and time.monotonic() < deadline:
@@ -115,7 +115,7 @@ def test_a_broken_image_is_named_before_the_model_runs(capsys: pytest.CaptureFix
         capsys, "dataset", "import", "mine.npz", "--name", "mine", "--images", "images", "--region", "V4"
     )
     if status == 0:
-        status, _, err = run(capsys, "score", "dataset=mine.h5", "model=alexnet")
+        status, _, err = run(capsys, "score", "dataset=mine.h5", "model=alexnet-trunk")
     assert status == 2
     assert "s07.png" in err
     assert results(here) == []
@@ -127,7 +127,7 @@ def test_own_arrays_are_imported_and_scored(capsys: pytest.CaptureFixture[str], 
     status, out, _ = run(capsys, "dataset", "import", "mine.npz", "--name", "mine", "--region", "V4")
     assert status == 0
     assert "corticalign score dataset=mine.h5" in out
-    status, out, _ = run(capsys, "score", "dataset=mine.h5", "model=alexnet", "layers=[pool5]")
+    status, out, _ = run(capsys, "score", "dataset=mine.h5", "model=alexnet-trunk", "layers=[pool5]")
     assert status == 0
     assert "V4" in out
 

@@ -5,9 +5,11 @@ from collections.abc import Callable
 import jax
 import numpy as np
 import pytest
+from flax import nnx
 
-from models import convolution
-from models.convolution import same
+from models.parts import convolution
+from models.parts.conv import Conv
+from models.parts.convolution import same
 
 # float32 sums of at most 75 products of order one; both sides round
 TOLERANCE = 1e-5
@@ -32,10 +34,14 @@ def random(*shape: int) -> np.ndarray:
     return np.random.default_rng(sum(shape)).standard_normal(shape, np.float32)
 
 
+def six_groups(images: np.ndarray, kernel: np.ndarray, stride: int, padding: convolution.Padding) -> jax.Array:
+    return convolution.grouped(images, kernel, stride, padding, groups=6)
+
+
 @pytest.mark.parametrize("size", [(14, 15), (15, 14)])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("kernel", [3, 5])
-@pytest.mark.parametrize("form", [convolution.depthwise, convolution._shifted_sum, convolution._grouped])
+@pytest.mark.parametrize("form", [convolution.depthwise, convolution._shifted_sum, six_groups])
 def test_depthwise(form: Callable[..., jax.Array], kernel: int, stride: int, size: tuple[int, int]) -> None:
     images, weights = random(2, *size, 6), random(kernel, kernel, 1, 6)
     padding = same(images, kernel, stride)
@@ -51,6 +57,29 @@ def test_dense(
     images, weights = random(2, *size, 3), random(kernel, kernel, 3, 5)
     padding = same(images, kernel, stride) if pad is None else ((pad, pad), (pad, pad))
     close(form(images, weights, stride, padding), torch_convolution(images, weights, stride, padding, groups=1))
+
+
+@pytest.mark.parametrize(
+    ("incoming", "kernel", "stride", "padding", "groups"),
+    [
+        (8, 3, 2, 1, 1),
+        (8, 1, 2, 0, 1),
+        (8, 1, 1, 0, 1),
+        (3, 7, 2, 3, 1),
+        (8, 3, 1, 1, 4),
+        (8, 3, 2, 1, 8),
+        (8, 1, 1, 1, 1),
+    ],
+)
+def test_module_chooses_a_form_of_the_same_sum(
+    incoming: int, kernel: int, stride: int, padding: int, groups: int
+) -> None:
+    conv = Conv(incoming, 8, kernel, nnx.Rngs(0), stride=stride, padding=padding, groups=groups)
+    conv.bias = nnx.Param(random(8))
+    images = random(2, 13, 14, incoming)
+    zeros = ((padding, padding), (padding, padding))
+    wanted = torch_convolution(images, np.asarray(conv.weight[...]), stride, zeros, groups)
+    close(conv(images), wanted + np.asarray(conv.bias[...]))
 
 
 def test_pointwise() -> None:

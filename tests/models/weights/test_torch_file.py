@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from engine.errors import InputError
-from models.torch_file import read_torch
+from models.weights.torch_file import read_torch
 
 # A legacy file begins with three pickles: magic number, container version, machine.
 HEADER = b"".join(

@@ -70,18 +70,22 @@ def depthwise(images: jax.Array, kernel: jax.Array, stride: int, padding: Paddin
         images,
         kernel,
         cpu=lambda images, kernel: _shifted_sum(images, kernel, stride, padding),
-        default=lambda images, kernel: _grouped(images, kernel, stride, padding),
+        default=lambda images, kernel: grouped(images, kernel, stride, padding, images.shape[-1]),
     )
 
 
-def _grouped(images: jax.Array, kernel: jax.Array, stride: int, padding: Padding) -> jax.Array:
+def grouped(images: jax.Array, kernel: jax.Array, stride: int, padding: Padding, groups: int) -> jax.Array:
+    """Convolution within each of ``groups`` equal groups of channels. kernel: height x width x in / groups x out.
+
+    Equals ``torch.nn.functional.conv2d(..., groups=groups)`` on the padded images, axes aside.
+    """
     return lax.conv_general_dilated(
         images,
         kernel,
         (stride, stride),
         padding,
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=images.shape[-1],
+        feature_group_count=groups,
         precision=PRECISION,
     )
 

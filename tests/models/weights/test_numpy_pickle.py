@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from engine.errors import InputError
-from models.numpy_pickle import read_numpy_pickle
+from models.weights.numpy_pickle import read_numpy_pickle
 
 RNG = np.random.default_rng(0)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from engine.errors import InputError
-from models.safe_pickle import AllowListed, flatten, unreadable
+from models.weights.safe_pickle import AllowListed, flatten, unreadable
 
 
 class _ElementType:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from engine.errors import InputError
-from models.safe_pickle import AllowListed, flatten, unreadable
+from models.weights.safe_pickle import AllowListed, flatten, unreadable
 
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 

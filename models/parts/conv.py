@@ -1,0 +1,63 @@
+"""The convolution as a module."""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from models.parts.convolution import (
+    Padding,
+    dense,
+    dense_few_channels,
+    depthwise,
+    grouped,
+    pointwise,
+    same,
+)
+from models.parts.linear import Kernel
+
+
+class Conv(nnx.Module):
+    """Equals ``torch.nn.Conv2d(incoming, out, kernel, stride, padding, groups=groups, bias=bias)``, axes aside.
+
+    ``weight``: height x width x in / groups x out. ``padding``: zeros on each side, or ``"same"`` for TensorFlow's
+    rule, which depends on the images' size and puts the odd zero last.
+    """
+
+    def __init__(
+        self,
+        incoming: int,
+        out: int,
+        kernel: int,
+        rngs: nnx.Rngs,
+        *,
+        stride: int = 1,
+        padding: int | str = 0,
+        groups: int = 1,
+        bias: bool = True,
+    ) -> None:
+        shape = (kernel, kernel, incoming // groups, out)
+        self.weight = Kernel(nnx.initializers.he_normal()(rngs.params(), shape, jnp.float32))
+        self.bias = nnx.data(nnx.Param(jnp.zeros(out, jnp.float32)) if bias else None)
+        self.kernel, self.stride, self.padding, self.groups = kernel, stride, padding, groups
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        y = self._convolved(x)
+        return y if self.bias is None else y + self.bias[...]
+
+    def _convolved(self, x: jax.Array) -> jax.Array:
+        weight, channels = self.weight[...], x.shape[-1]
+        if self.kernel == 1 and self.groups == 1 and self.padding in (0, "same"):
+            return pointwise(x[:, :: self.stride, :: self.stride], weight)
+        padding = self._zeros(x)
+        if self.groups == 1:
+            form = dense_few_channels if channels <= 4 else dense
+            return form(x, weight, self.stride, padding)
+        if self.groups == channels == weight.shape[-1]:
+            return depthwise(x, weight, self.stride, padding)
+        return grouped(x, weight, self.stride, padding, self.groups)
+
+    def _zeros(self, x: jax.Array) -> Padding:
+        if self.padding == "same":
+            return same(x, self.kernel, self.stride)
+        zeros = int(self.padding)
+        return (zeros, zeros), (zeros, zeros)
