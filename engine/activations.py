@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from engine.errors import InputError
-from engine.gram import Summary, add, summarise
+from engine.gram import Summary, add, check_finite, summarise
 
 Apply = Callable[[object, jax.Array], Mapping[str, jax.Array]]
 
@@ -91,7 +91,7 @@ def layer_summaries(
         blocks = _capture(apply, params, pieces, images, advance)
         for piece in pieces:
             summary = summarise(blocks.pop(piece), n)
-            _check_finite(piece.layer, summary)
+            check_finite(piece.layer, np.isfinite(np.diagonal(summary.gram)), "the weights")
             if piece.layer in unfinished:
                 summary = add(unfinished.pop(piece.layer), summary)
             if summary.units == units[piece.layer]:
@@ -103,15 +103,6 @@ def layer_summaries(
 def image_passes(units: Mapping[str, int], stimuli: int, budget: int) -> int:
     """How many images ``layer_summaries`` will report through ``advance`` in total."""
     return len(plan(units, stimuli, budget)) * stimuli
-
-
-def _check_finite(layer: str, summary: Summary) -> None:
-    bad = ~np.isfinite(np.diagonal(summary.gram))
-    if bad.any():
-        raise InputError(
-            f"layer '{layer}' gives activations that are not finite for {bad.sum()} of {bad.size} stimuli "
-            f"(the first is number {int(np.argmax(bad))}); check the weights, or leave the layer out with layers=[...]"
-        )
 
 
 def _capture(

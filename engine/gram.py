@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from engine.errors import InputError
+
 FIRST = 16  # stimuli whose mean is the shift: any fixed vector near the mean serves
 
 
@@ -79,6 +81,16 @@ def summarise(blocks: list[jax.Array], stimuli: int) -> Summary:
         float(squared),
         mean.shape[0],
     )
+
+
+def check_finite(layer: str, finite: np.ndarray, cause: str) -> None:
+    """Raises InputError where not all stimuli are ``finite``; names the layer and counts them."""
+    bad = ~finite
+    if bad.any():
+        raise InputError(
+            f"layer '{layer}' gives activations that are not finite for {bad.sum()} of {bad.size} stimuli "
+            f"(the first is number {int(np.argmax(bad))}); check {cause}, or leave the layer out with layers=[...]"
+        )
 
 
 @jax.jit

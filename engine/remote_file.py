@@ -14,22 +14,29 @@ BLOCK = 1 << 18
 class RemoteFile:
     """One file at a public address, and what its content must be.
 
-    Exactly one checksum is given, in hexadecimal: ``sha256``, ``sha1``, or ``git_blob``, the name git gives
-    to the content: SHA-1 of ``b"blob <size>\\0"`` followed by it. A checksum may be cut to its first digits, eight at
-    least, where the publisher states no more. ``bytes`` is the size, where known.
+    Exactly one checksum is given, in hexadecimal: ``sha256``, ``sha1``, ``md5`` (where the publisher states nothing
+    better: it reveals damage, not forgery), or ``git_blob``, the name git gives to the content: SHA-1 of
+    ``b"blob <size>\\0"`` followed by it. A checksum may be cut to its first digits, eight at least, where the
+    publisher states no more. ``bytes`` is the size, where known.
     """
 
     url: str
     sha256: str | None = None
     sha1: str | None = None
+    md5: str | None = None
     git_blob: str | None = None
     bytes: int | None = None
 
     def __post_init__(self) -> None:
-        if sum(value is not None for value in (self.sha256, self.sha1, self.git_blob)) != 1:
+        if len(self._given) != 1:
             raise ValueError(f"{self.url} needs exactly one checksum")
         if len(self.checksum.partition(":")[2]) < 8:
             raise ValueError(f"{self.url} needs at least eight digits of its checksum")
+
+    @property
+    def _given(self) -> dict[str, str]:
+        kinds = {"sha256": self.sha256, "sha1": self.sha1, "md5": self.md5, "git_blob": self.git_blob}
+        return {kind: value.lower() for kind, value in kinds.items() if value is not None}
 
     @property
     def path(self) -> str:
@@ -40,14 +47,14 @@ class RemoteFile:
     @property
     def checksum(self) -> str:
         """The kind and value of the checksum, as ``sha1:13d2...``; the value is compared without case."""
-        kind = "sha256" if self.sha256 else "sha1" if self.sha1 else "git_blob"
-        return f"{kind}:{getattr(self, kind).lower()}"
+        ((kind, value),) = self._given.items()
+        return f"{kind}:{value}"
 
 
 def checksum(path: Path, file: RemoteFile) -> str:
     """The checksum that the content at ``path`` has, of the kind pinned for ``file`` and as many digits of it."""
     kind, _, pinned = file.checksum.partition(":")
-    sha = hashlib.sha256() if kind == "sha256" else hashlib.sha1(usedforsecurity=False)
+    sha = hashlib.new("sha1" if kind == "git_blob" else kind, usedforsecurity=False)
     try:
         with path.open("rb") as content:
             if kind == "git_blob":

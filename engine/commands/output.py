@@ -18,12 +18,12 @@ from engine.commands import device
 from engine.commands.cross_validation import sentence
 from engine.commands.schema import Score
 from engine.job import Outcome
+from engine.predictor import Predictor
 from engine.recording import Recording
 from engine.report.figure import layers_figure, save
 from engine.report.table import best_lines, enumeration, layer_by_region, print_whole
 from engine.score import CEILED, Target
 from engine.store import write_folder
-from models.port import Model
 
 SUMMARY = "summary.json"
 NUMBERS = "activations and Gram matrices float32, ridge float64, every matrix product at precision 'highest'"
@@ -32,24 +32,17 @@ NUMBERS = "activations and Gram matrices float32, ridge float64, every matrix pr
 def summarise(
     key: str,
     settings: Score,
-    model: Model,
+    predictor: Predictor,
     recordings: Sequence[Recording],
     targets: Sequence[Target],
     outcome: Outcome,
 ) -> dict[str, Any]:
     """Everything needed to repeat the run and to read its numbers, as plain values."""
-    pinned = model.spec.weights
     return {
         "key": key,
         "corticalign": __version__,
         "settings": asdict(settings),
-        "model": {
-            "name": model.spec.name,
-            "weights": model.weights_digest,
-            "licence": pinned.licence if pinned and settings.weights.source == "pinned" else None,
-            "citation": model.spec.citation,
-            "preprocessing": asdict(model.spec.preprocessing) | {"resize": model.spec.preprocessing.shorter_side},
-        },
+        "model": dict(predictor.about),
         "recordings": [
             _recording(recording, target, settings, outcome)
             for recording, target in zip(recordings, targets, strict=True)

@@ -13,6 +13,8 @@ from models.preprocessing import FITS
 @dataclass
 class Model:
     name: str = MISSING
+    entry: str | None = None
+    size: int = MISSING
     fit: Any = MISSING  # checked against ALLOWED
     visual_degrees: float | None = MISSING
 
@@ -25,12 +27,20 @@ class Weights:
 
 
 @dataclass
+class Reduction:
+    kind: Any = MISSING  # checked against ALLOWED
+    size: int = MISSING
+    seed: int = MISSING
+
+
+@dataclass
 class Metric:
     name: str = MISSING
     penalties: list[float] = MISSING
     relative: bool = MISSING
     select: Any = MISSING  # checked against ALLOWED
     choose: Any = MISSING
+    components: int | None = None
 
 
 @dataclass
@@ -63,6 +73,8 @@ class Score:
 
     model: Model = field(default_factory=Model)
     weights: Weights = field(default_factory=Weights)
+    features: str | None = None
+    reduction: Reduction = field(default_factory=Reduction)
     dataset: dict[str, Any] = field(default_factory=dict)
     metric: Metric = field(default_factory=Metric)
     cv: Any = MISSING
@@ -77,6 +89,7 @@ class Score:
 CV = {"kfold": Kfold, "shuffle": Shuffle}
 ALLOWED = {
     "model.fit": FITS,
+    "reduction.kind": ("none", "mean", "subset", "projection"),
     "metric.select": ("r2", "pearson", "mse"),
     "metric.choose": ("neuroid", "region", "all"),
 }
@@ -113,7 +126,12 @@ def typed(config: DictConfig) -> Score:
         raise InputError(f"metric.penalties={penalties}: wanted at least one, all above 0, ascending")
     degrees = settings.model.visual_degrees
     if degrees is not None and not 0 < degrees <= 180:
-        raise InputError(f"model.visual_degrees={degrees}: wanted null, or a width above 0 and up to 180")
+        raise InputError(f"model.visual_degrees={degrees:g}: wanted null or a width above 0, at most 180")
+    for key, number in (("reduction.size", settings.reduction.size), ("model.size", settings.model.size)):
+        if number < 1:
+            raise InputError(f"{key}={number}: wanted at least 1")
+    if settings.metric.components is not None and settings.metric.components < 1:
+        raise InputError(f"metric.components={settings.metric.components}: wanted at least 1, or null for all")
     if not settings.memory.budget > 0:
         raise InputError(f"memory.budget={settings.memory.budget}: wanted a number of GB above 0")
     return settings

@@ -46,58 +46,50 @@ def job(config: DictConfig) -> Path:
     they are made and finished results are never made twice, so a job that was killed continues.
     """
     from engine.commands.schema import typed
-    from models import zoo
 
     wanted = typed(config)
-    spec = zoo.spec(wanted.model.name)
     if wanted.metric.name != "ridge":
         raise unknown("metric", wanted.metric.name, ["ridge"])
 
     from engine import job as engine_job
     from engine import store
     from engine.commands import cross_validation, device, output
+    from engine.commands.predictor import prepared
     from engine.commands.progress import Progress
     from engine.commands.sources import mirror_folder, recordings
     from engine.fetch import default_cache
     from engine.field_of_view import check_known
     from engine.metrics.ridge import VERSION, Ridge
     from engine.score import target
-    from models.port import Choice
     from models.weights.sources import Places
 
-    layers = engine_job.choose_layers(spec, wanted.layers)
+    load = prepared(wanted)
     mirror = mirror_folder(wanted.mirror)
-    view = engine_job.View(wanted.model.fit, wanted.model.visual_degrees)
     store.check_writable(Path(wanted.output))
     device.keep_compiled_programs()
     with Progress(wanted.quiet) as progress:
         found = recordings(wanted.dataset, mirror, progress.download)
-        check_known(found, view.degrees)
+        check_known(found, wanted.model.visual_degrees if wanted.features is None else None)
         regions = None if wanted.regions == "all" else [str(region) for region in wanted.regions]
         targets = [target(each, cross_validation.split(each, wanted.cv), regions) for each in found]
         for each in targets:
             if each.excluded:
                 progress.say(output.exclusions(each))
-        choice = Choice(wanted.weights.source, wanted.weights.names, wanted.weights.seed)
-        model = zoo.load(spec.name, choice, Places(default_cache(), mirror, progress.download))
-        shown = [engine_job.show(recording, spec, progress, view=view, keep=len(found) == 1) for recording in found]
+        predictor = load(Places(default_cache(), mirror, progress.download))
         key = store.key(
             {
-                "extraction": engine_job.EXTRACTION,
+                **predictor.key,
                 "ridge": VERSION,
-                "model": spec.name,
-                "weights": model.weights_digest,
-                "layers": layers,
-                "stimuli": [each.pixels for each in shown],
-                "normalisation": engine_job.normalisation(spec),
-                "responses": [each.responses for each in shown],
+                "layers": predictor.layers,
+                "stimuli": [predictor.stimuli(each, progress) for each in found],
+                "responses": [each.digest() for each in found],
                 "regions": regions,
                 "metric": asdict(wanted.metric),
                 "cv": asdict(wanted.cv),
             }
         )
         name = wanted.dataset["name"] if wanted.dataset["name"] != "file" else found[0].name
-        folder = Path(wanted.output) / str(name) / f"{spec.name}-{key[:10]}"
+        folder = Path(wanted.output) / str(name) / f"{predictor.name}-{key[:10]}"
         if (folder / output.SUMMARY).is_file():
             summary = json.loads((folder / output.SUMMARY).read_text())
             if not wanted.quiet:
@@ -105,15 +97,14 @@ def job(config: DictConfig) -> Path:
         else:
             metric = wanted.metric
             outcome = engine_job.run(
-                model,
-                layers,
-                list(zip(shown, targets, strict=True)),
-                Ridge(tuple(metric.penalties), metric.relative, metric.select, metric.choose),
+                predictor,
+                list(zip(found, targets, strict=True)),
+                Ridge(tuple(metric.penalties), metric.relative, metric.select, metric.choose, metric.components),
                 cache=default_cache(),
                 budget=int(wanted.memory.budget * 1e9),
                 stages=progress,
             )
-            summary = output.summarise(key, wanted, model, found, targets, outcome)
+            summary = output.summarise(key, wanted, predictor, found, targets, outcome)
             output.write(folder, summary, outcome)
     if not wanted.quiet:
         output.show(summary, folder)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from engine.gram import Summary
+from engine.principal_components import components_kernel
 from engine.solvers.folds import Split, restrict
 from engine.solvers.missing import patterns
 from engine.solvers.ridge import nested_ridge, penalty_scale
@@ -24,12 +25,15 @@ class Ridge(NamedTuple):
         relative: the grid is in units of the mean diagonal of the layer's centred Gram matrix.
         select: ``r2``, ``pearson`` or ``mse``, averaged over the inner folds.
         choose: one penalty per ``neuroid``, per ``region``, or for ``all``.
+        components: principal components that each layer is reduced to, fitted on each split's training stimuli
+            (its inner folds share them); None for all of the layer.
     """
 
     penalties: tuple[float, ...]
     relative: bool
     select: Selection
     choose: Literal["neuroid", "region", "all"]
+    components: int | None = None
 
 
 class LayerScores(NamedTuple):
@@ -77,9 +81,30 @@ def score_layer(
         "region": np.unique(np.asarray(regions), return_inverse=True)[1],
         "all": np.zeros(responses.shape[1], int),
     }[settings.choose]
+    if settings.components is None:
+        return _scores(summary.gram, responses, splits, settings, labels)
+    parts = [
+        _scores(components_kernel(summary.gram, split.train, settings.components), responses, [split], settings, labels)
+        for split in splits
+    ]
+    return LayerScores(
+        np.concatenate([part.pearson for part in parts]),
+        np.concatenate([part.penalty for part in parts]),
+        np.concatenate([part.selection for part in parts]),
+        sum(part.unresolved for part in parts),
+    )
+
+
+def _scores(
+    kernel: np.ndarray,
+    responses: np.ndarray,
+    splits: Sequence[Split],
+    settings: Ridge,
+    labels: np.ndarray | None,
+) -> LayerScores:
     # float64 because small penalties meet the small end of the spectrum; a few seconds for 20 layers.
     with jax.enable_x64(True):
-        gram = jnp.asarray(summary.gram, jnp.float64)
+        gram = jnp.asarray(kernel, jnp.float64)
         scale = penalty_scale(gram) if settings.relative else 1.0
         penalties = np.asarray(settings.penalties) * scale
         result = nested_ridge(

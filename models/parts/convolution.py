@@ -36,6 +36,18 @@ def pointwise(images: jax.Array, kernel: jax.Array) -> jax.Array:
     return lax.dot_general(images, kernel[0, 0], (((3,), (0,)), ((), ())), precision=PRECISION)
 
 
+def patchwise(images: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Convolution over patches side by side, with the kernel's size as stride: one matrix product.
+
+    kernel: size x size x in x out. Rows and columns that fill no patch are left out.
+    """
+    size, _, channels, out = kernel.shape
+    count, rows, columns = len(images), images.shape[1] // size, images.shape[2] // size
+    whole = images[:, : rows * size, : columns * size]
+    patches = whole.reshape(count, rows, size, columns, size, channels).transpose(0, 1, 3, 2, 4, 5)
+    return pointwise(patches.reshape(count, rows, columns, -1), kernel.reshape(1, 1, -1, out))
+
+
 def dense(images: jax.Array, kernel: jax.Array, stride: int, padding: Padding) -> jax.Array:
     """Convolution of all input channels. kernel: height x width x in x out.
 
@@ -69,7 +81,7 @@ def depthwise(images: jax.Array, kernel: jax.Array, stride: int, padding: Paddin
     return lax.platform_dependent(
         images,
         kernel,
-        cpu=lambda images, kernel: _shifted_sum(images, kernel, stride, padding),
+        cpu=lambda images, kernel: _shifted_sums(images, kernel, stride, padding),
         default=lambda images, kernel: grouped(images, kernel, stride, padding, images.shape[-1]),
     )
 
@@ -90,6 +102,14 @@ def grouped(images: jax.Array, kernel: jax.Array, stride: int, padding: Padding,
     )
 
 
+def _shifted_sums(images: jax.Array, kernel: jax.Array, stride: int, padding: Padding) -> jax.Array:
+    if kernel.shape[0] < 7:
+        return _shifted_sum(images, kernel, stride, padding)
+    # A long sum that several operations read, such as a normalisation, XLA would compute again in each of them. What
+    # comes out of a loop is stored; smaller kernels lose more by the loop than they gain.
+    return lax.map(lambda image: _shifted_sum(image[None], kernel, stride, padding)[0], images)
+
+
 def _shifted_sum(images: jax.Array, kernel: jax.Array, stride: int, padding: Padding) -> jax.Array:
     row, column, _, _ = kernel.shape
     weights = kernel.reshape(row * column, -1)
@@ -101,9 +121,18 @@ def _shifted_sum(images: jax.Array, kernel: jax.Array, stride: int, padding: Pad
 
 
 def _over_patches(images: jax.Array, kernel: jax.Array, stride: int, padding: Padding) -> jax.Array:
-    row, column, channels, out = kernel.shape
-    patches = jnp.concatenate(list(_shifts(images, row, column, stride, padding)), axis=-1)
-    return pointwise(patches, kernel.reshape(1, 1, row * column * channels, out))
+    rows, columns, channels, out = kernel.shape
+    # Along one axis after the other: rows + columns copies to compile instead of rows x columns.
+    padded = jnp.pad(images, ((0, 0), *padding, (0, 0)))
+    across = jnp.concatenate([_every(padded, 2, j, columns, stride) for j in range(columns)], axis=-1)
+    patches = jnp.concatenate([_every(across, 1, i, rows, stride) for i in range(rows)], axis=-1)
+    return pointwise(patches, kernel.reshape(1, 1, rows * columns * channels, out))
+
+
+def _every(x: jax.Array, axis: int, start: int, kernel: int, stride: int) -> jax.Array:
+    """What the kernel's position ``start`` sees along one axis."""
+    last = (x.shape[axis] - kernel) // stride * stride
+    return lax.slice_in_dim(x, start, start + last + 1, stride, axis)
 
 
 def _shifts(images: jax.Array, row: int, column: int, stride: int, padding: Padding) -> Iterator[jax.Array]:

@@ -20,7 +20,7 @@ class Linear(nnx.Module):
 
     def __init__(self, incoming: int, out: int, rngs: nnx.Rngs, *, bias: bool = True) -> None:
         self.weight = Kernel(nnx.initializers.lecun_normal()(rngs.params(), (incoming, out), jnp.float32))
-        self.bias = nnx.Param(jnp.zeros(out, jnp.float32)) if bias else None
+        self.bias = nnx.data(nnx.Param(jnp.zeros(out, jnp.float32)) if bias else None)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         y = lax.dot_general(x, self.weight[...], (((x.ndim - 1,), (0,)), ((), ())), precision=PRECISION)

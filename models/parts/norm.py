@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from models.parts.conv import Conv
-from models.parts.linear import Kernel
+from models.parts.linear import Kernel, Linear
 
 
 class BatchNorm(nnx.Module):
@@ -32,8 +32,8 @@ class BatchNorm(nnx.Module):
             return x
         return (x - self.running_mean[...]) * self.factor() + self.bias[...]
 
-    def fold_into(self, conv: Conv) -> None:
-        """Scales the convolution's kernel and shifts its bias so that they do what this did, up to rounding."""
+    def fold_into(self, conv: Conv | Linear) -> None:
+        """Scales the kernel and shifts the bias of what came before so that they do what this did, up to rounding."""
         factor = self.factor()
         before = 0 if conv.bias is None else conv.bias[...]
         conv.weight = Kernel(conv.weight[...] * factor)

@@ -16,6 +16,8 @@ KINDS = ".safetensors, .npz, .h5 (Keras), .pth or another file of PyTorch"
 
 # What training scripts wrap around the parameters.
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "params")
+# VOneNet calls a part of itself ``model``, and this one beside it:
+_NO_WRAPPERS_BESIDE = "vone_block."
 
 
 def read_tensors(data: bytes, origin: str) -> dict[str, np.ndarray]:
@@ -34,6 +36,8 @@ def unwrapped(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The tensors without the containers around them."""
     found = dict(tensors)
     while inside := next((key for key in _WRAPPERS if any(name.startswith(f"{key}.") for name in found)), None):
+        if any(name.startswith(_NO_WRAPPERS_BESIDE) for name in found):
+            break
         found = {name.removeprefix(f"{inside}."): found[name] for name in found if name.startswith(f"{inside}.")}
     return found
 
@@ -56,7 +60,7 @@ def _read(data: bytes, origin: str) -> dict[str, np.ndarray]:
 
 
 # bfloat16, which NumPy lacks, is read as 16 bits and widened, exactly.
-_ELEMENTS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "U8": "u1", "BOOL": "?"}
+_ELEMENTS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"} | {"I64": "<i8", "I32": "<i4", "BOOL": "?"}
 
 
 def _array(dtype: str, shape: list[int], data: bytes) -> np.ndarray:

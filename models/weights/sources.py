@@ -92,20 +92,21 @@ class PublicFile:
     Attributes:
         url: its address.
         sha256: of its content, or the first digits of it (8 at least) that the publisher states in its name.
+        md5: the same of the MD5, where the publisher states no SHA-256.
     """
 
     url: str
-    sha256: str
+    sha256: str | None = None
+    md5: str | None = None
 
     def locate(self, places: Places) -> Path:
         """InputError as :func:`engine.fetch.fetch` says, with where to put the file by hand."""
-        return fetch.fetch(
-            RemoteFile(self.url, sha256=self.sha256), cache=places.cache, mirror=places.mirror, progress=places.show
-        )
+        file = RemoteFile(self.url, sha256=self.sha256, md5=self.md5)
+        return fetch.fetch(file, cache=places.cache, mirror=places.mirror, progress=places.show)
 
     def describe(self) -> list[str]:
-        whole = "SHA-256" if len(self.sha256) == 64 else "SHA-256 starts with"
-        return [self.url, f"{whole} {self.sha256}"]
+        kind, digits, whole = ("SHA-256", self.sha256, 64) if self.sha256 else ("MD5", str(self.md5), 32)
+        return [self.url, f"{kind} {digits}" if len(digits) == whole else f"{kind} starts with {digits}"]
 
 
 @dataclass(frozen=True)

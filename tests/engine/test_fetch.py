@@ -106,9 +106,11 @@ def test_a_file_is_downloaded_once(server: Server, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "pin",
     [
-        # of b"hello\n", as printed by sha256sum, sha1sum and git hash-object
+        # of b"hello\n", as printed by sha256sum, sha1sum, md5sum and git hash-object
         {"sha256": "5891B5B522D5DF086D0FF0B110FBD9D21BB4FC7163AF34D08286A2E846F6BE03"},
         {"sha1": "f572d396fae9206628714fb2ce00f72e94f2258f"},
+        {"md5": "b1946ac92492d2347c6235b4d2611184"},
+        {"md5": "b1946ac9"},
         {"git_blob": "ce013625030ba8dba906f756967f9e9ca394464a"},
     ],
     ids=lambda pin: next(iter(pin)),

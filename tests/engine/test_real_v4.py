@@ -12,6 +12,7 @@ from scipy.stats import pearsonr
 
 from engine import datasets, job
 from engine.fetch import fetch
+from engine.from_model import FromModel, View, pixels
 from engine.metrics.ridge import Ridge
 from engine.recording import Recording
 from engine.score import target
@@ -49,11 +50,9 @@ def run(session: Recording, model: str, layers: list[str], cache: Path) -> tuple
     """Our scores, by layer: r of split x neuroid; and the folds."""
     loaded = zoo.load(model)
     splits = kfold(len(session.stimuli), folds=5, seed=0)
-    shown = job.show(session, loaded.spec, Silent(), keep=True)
     settings = Ridge(PENALTIES, relative=False, select="r2", choose="neuroid")
-    outcome = job.run(
-        loaded, layers, [(shown, target(session, splits))], settings, cache=cache, budget=2 * 10**9, stages=Silent()
-    )
+    work = [(session, target(session, splits))]
+    outcome = job.run(FromModel(loaded, layers), work, settings, cache=cache, budget=2 * 10**9, stages=Silent())
     rows = outcome.rows
     return {
         layer: rows[rows["layer"] == layer][["r", "penalty"]].to_numpy().reshape(5, -1, 2) for layer in layers
@@ -99,8 +98,7 @@ def test_the_best_layer_agrees_with_pytorch_and_himalaya_run_here(session: Recor
     network.eval()
     assert session.images is not None
     spec = zoo.spec("efficientnet-lite0")
-    shown = job.show(session, spec, Silent(), keep=True).images
-    assert shown is not None
+    shown = pixels(session, spec, View(), Silent())
     features = []
     with torch.no_grad():
         for start in range(0, len(shown), 50):

@@ -81,7 +81,7 @@ def observed(network: Any, x: Any, pattern: str) -> dict[str, tuple[Any, Any]]:
 
             def note(_: Any, given: tuple[Any, ...], out: Any, name: str = name) -> None:
                 out = out[0] if isinstance(out, tuple) else out
-                seen[name] = (given[0].clone(), out.clone())
+                seen[name] = (given[0].clone() if given else None, out.clone())  # none where passed by keyword
 
             hooks.append(module.register_forward_hook(note))
     with torch.inference_mode():

@@ -1,5 +1,6 @@
 """The command as a user meets it: what it prints, where, and its exit status."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine import datasets
 from engine.cli import main
+from engine.field_of_view import place
+from engine.stimuli import digest
+from models import zoo
+from models.preprocessing import prepare
 
 SMALL = ["dataset=sim", "dataset.stimuli=30", "dataset.neurons=3", "layers=[relu1,pool5]", "model=alexnet-trunk"]
 
@@ -31,7 +37,7 @@ def test_help_answers_before_jax_is_imported() -> None:
     ("words", "message"),
     [
         (["scroe"], "unknown command 'scroe'; did you mean score?"),
-        (["score", "model=alexnett"], "unknown model 'alexnett'; did you mean alexnet?"),
+        (["score", "model=alexnett"], "unknown model 'alexnett'; did you mean alexnet or alexnet-trunk"),
         (["score", "dataset=cowley2023"], "unknown data set 'cowley2023'; did you mean cowley2023-v4"),
         (["score", "metric=rigde"], "unknown metric 'rigde'; did you mean ridge?"),
         (["score", "cv=kfolds"], "unknown cross-validation 'kfolds'; did you mean kfold?"),
@@ -45,12 +51,26 @@ def test_help_answers_before_jax_is_imported() -> None:
         (["score", "cv.group=movie", "dataset.stimuli=30"], "unknown stimulus column of sim"),
         (["score", "metric.select=r3"], "metric.select=r3: wanted one of r2, pearson, mse"),
         (["score", "metric.penalties=[10,1]"], "ascending"),
+        (["score", "model.fit=stretch"], "model.fit=stretch: wanted one of squash, crop"),
+        (["score", "model.fitt=crop"], "unknown setting 'model.fitt'; did you mean model.fit"),
+        (["score", "model.visual_degrees=wide"], "'wide'"),
+        (["score", "model.visual_degrees=0"], "model.visual_degrees=0: wanted null or a width above 0, at most 180"),
+        (["score", "model.visual_degrees=nan"], "model.visual_degrees=nan: wanted null"),
+        (["score", "model.visual_degrees=200"], "model.visual_degrees=200: wanted null"),
         (["score", "memory.budget=0"], "memory.budget"),
         (["score", "memory.budget=1e-6", "dataset.stimuli=300"], "memory.budget"),
         (["score", "dataset=nowhere.h5"], "no recording at 'nowhere.h5'"),
         (["score", "mirror=/nowhere", "dataset=images92"], "'/nowhere' is not a folder"),
         (["score", "nonsense"], "wanted KEY=VALUE"),
-        (["model", "show", "alexnett"], "unknown model 'alexnett'; did you mean alexnet?"),
+        (["score", "weights=nowhere.pth"], "weights=nowhere.pth: there is no such file"),
+        (["score", "weights=random", "weights.seed=one"], "'one'"),
+        (["score", "reduction.kind=pca"], "reduction.kind=pca: wanted one of none, mean, subset, projection"),
+        (["score", "reduction.size=0"], "reduction.size=0: wanted at least 1"),
+        (["score", "metric.components=0"], "metric.components=0: wanted at least 1, or null"),
+        (["score", "features=nowhere.h5"], "features=nowhere.h5: there is no such file"),
+        (["score", "model.entry=nothing"], "model.entry=nothing: wanted package.module:name"),
+        (["score", "model.entry=no_such_package:net"], "No module named 'no_such_package'"),
+        (["model", "show", "alexnett"], "unknown model 'alexnett'; did you mean alexnet or alexnet-trunk"),
         (["dataset", "show", "image92"], "unknown data set 'image92'; did you mean images92?"),
     ],
 )
@@ -96,6 +116,40 @@ def test_dissimilarities_alone_refuse_regression(
     assert "RSA" in err
 
 
+def test_a_field_of_view_needs_the_width_of_the_stimuli(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    np.savez("mine.npz", X=rng.integers(0, 256, (12, 9, 9, 3), dtype=np.uint8), Y=rng.random((12, 2)))
+    assert run(capsys, "dataset", "import", "mine.npz", "--name", "mine", "--region", "V4")[0] == 0
+    # refused before the model's weights are looked for
+    words = ["score", "dataset=mine.h5", "weights=nowhere.pth"]
+    status, _, err = run(capsys, *words, "model.visual_degrees=8")
+    assert status == 2
+    assert "recording 'mine' does not say how many degrees its stimuli are wide" in err
+    assert "nowhere.pth" in run(capsys, *words)[2]
+
+
+def test_fit_and_visual_degrees_are_obeyed_and_recorded(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = ["dataset=sim", "dataset.stimuli=30", "dataset.neurons=2", "layers=[stem]"]
+    status, out, _ = run(capsys, "score", *small, "model.fit=crop", "model.visual_degrees=10")
+    assert status == 0
+    assert "8 degrees wide on a field of view of 10 degrees" in out
+    assert "shorter side to 256 pixels, then the middle 224 x 224" in out
+    (path,) = tmp_path.rglob("summary.json")
+    summary = json.loads(path.read_text())
+    assert summary["settings"]["model"].items() >= {"fit": "crop", "visual_degrees": 10.0}.items()
+    assert summary["model"]["preprocessing"]["resize"] == 256
+    (recording,) = datasets.load("sim", {"stimuli": 30, "neurons": 2, "repetitions": 8, "seed": 0}, lambda file: None)
+    preprocessing = zoo.spec("efficientnet-lite0").preprocessing
+    pixels = np.stack([prepare(place(recording.images[i], 8, 10), preprocessing, "crop") for i in range(30)])
+    assert summary["recordings"][0]["digests"]["stimuli"] == digest(pixels)
+
+
 def test_output_that_cannot_be_written_is_refused_first(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,9 +162,6 @@ def test_output_that_cannot_be_written_is_refused_first(
 
 @pytest.mark.parametrize("words", [["model", "list"], ["dataset", "list"]])
 def test_lists_name_everything_whole(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
-    from engine import datasets
-    from models import zoo
-
     status, out, _ = run(capsys, *words)
     assert status == 0
     for name in zoo.names() if words[0] == "model" else datasets.names():

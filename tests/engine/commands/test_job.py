@@ -48,7 +48,7 @@ def test_a_job_leaves_tables_figure_and_summary(capsys: pytest.CaptureFixture[st
     assert set(rows["region"]) == {"V1", "V4", "IT"}
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["simulated"]
-    assert summary["model"]["weights_sha256"]
+    assert summary["model"]["weights"]
     held_out = summary["recordings"][0]["held_out"]
     assert len(held_out) == 5
     assert len({stimulus for fold in held_out for stimulus in fold}) == 30

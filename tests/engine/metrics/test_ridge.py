@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from scipy.stats import pearsonr
+from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge as Reference
 
 from engine.errors import InputError
@@ -85,3 +86,14 @@ def test_penalties_below_the_resolution_of_float32_are_counted() -> None:
     found = score_layer(summary(x), y, ["V4"] * 6, splits, SETTINGS._replace(penalties=(1e-12, 1e-11)))
     assert found.unresolved == 4 * 6
     assert score_layer(summary(x), y, ["V4"] * 6, splits, SETTINGS).unresolved == 0
+
+
+def test_principal_components_are_fitted_on_each_splits_training_stimuli() -> None:
+    x, y = data()
+    splits = kfold(60, folds=3, seed=0)
+    found = score_layer(summary(x), y, ["V4"] * 6, splits, SETTINGS._replace(components=8))
+    for i, split in enumerate(splits):
+        scores = PCA(8, svd_solver="full").fit(x[split.train]).transform(x)
+        for j in range(6):
+            wanted = refit(scores, y[:, j], split.train, split.test, found.penalty[i, j])
+            assert abs(found.pearson[i, j] - wanted) < 1e-9

@@ -69,6 +69,8 @@ def test_dense(
         (8, 3, 1, 1, 4),
         (8, 3, 2, 1, 8),
         (8, 1, 1, 1, 1),
+        (3, 4, 4, 0, 1),
+        (8, 2, 2, 0, 1),
     ],
 )
 def test_module_chooses_a_form_of_the_same_sum(

@@ -1,0 +1,40 @@
+"""Layers of a file of features made elsewhere, matched to a recording's stimuli by id."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from engine.features_file import FeaturesFile, feature_summaries
+from engine.gram import Summary
+from engine.predictor import Stages
+from engine.recording import Recording
+
+
+class FromFeatures:
+    """A file of features as a :class:`engine.predictor.Predictor`. Its summaries are not kept: the file is."""
+
+    def __init__(self, file: FeaturesFile, layers: Sequence[str]) -> None:
+        self.name, self.layers = file.path.stem, layers
+        digest = file.digest()
+        self.key: Mapping[str, object] = {"features": digest}
+        self.about: Mapping[str, object] = {"name": self.name, "features": str(file.path), "sha256": digest}
+        self._file = file
+
+    def stimuli(self, recording: Recording, stages: Stages) -> str:
+        """Digest of the stimulus ids. InputError where the file lacks one."""
+        ids = self._ids(recording)
+        self._file.rows(ids)
+        return hashlib.sha256("\n".join(ids).encode()).hexdigest()
+
+    def summaries(
+        self, recording: Recording, *, cache: Path, budget: int, stages: Stages
+    ) -> Iterator[tuple[str, Summary]]:
+        """Read from the file, layer by layer."""
+        advance = stages.stage(f"{recording.name}: {self.name}", len(self.layers), "layers")
+        for layer, summary in feature_summaries(self._file, self.layers, self._ids(recording), budget=budget):
+            advance(1)
+            yield layer, summary
+
+    @staticmethod
+    def _ids(recording: Recording) -> list[str]:
+        return recording.stimuli.index.astype(str).tolist()

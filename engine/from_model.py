@@ -1,0 +1,136 @@
+"""Layers of a model over a recording's stimuli: decoded, placed, resized, run, summarised, kept for the next time."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from engine import store
+from engine.activations import Apply, image_passes, layer_summaries
+from engine.errors import InputError
+from engine.field_of_view import check_known, place
+from engine.gram import Summary
+from engine.predictor import Stages
+from engine.recording import Recording
+from engine.reduction import Reduction, reduced, reduced_shape
+from engine.stimuli import digest, prepare_all
+from models.port import Model, layer_shapes
+from models.preprocessing import Fit, prepare
+from models.spec import ModelSpec
+
+EXTRACTION = "1"  # version of everything between pixels and Gram matrix; part of every summary's key
+
+
+@dataclass(frozen=True)
+class View:
+    """How stimuli are brought to a model's input.
+
+    Attributes:
+        fit: ``squash`` or ``crop``, as :func:`models.preprocessing.prepare` says.
+        degrees: width of the model's field of view, on which stimuli are placed by their own width first
+            (:func:`engine.field_of_view.place`); None: every stimulus fills the input, however wide it was.
+            What ``crop`` cuts away afterwards was part of that field.
+    """
+
+    fit: Fit = "squash"
+    degrees: float | None = None
+
+
+class FromModel:
+    """A model as a :class:`engine.predictor.Predictor`.
+
+    Keeps the pixels of the recording it was shown last (size² x 3 bytes a stimulus), so that a digest and the
+    summaries after it decode once.
+    """
+
+    def __init__(
+        self, model: Model, layers: Sequence[str], view: View = View(), reduction: Reduction | None = None
+    ) -> None:
+        spec, weights = model.spec, model.spec.weights
+        self.name, self.layers = spec.name, layers
+        self.key: Mapping[str, object] = {
+            "extraction": EXTRACTION,
+            "model": spec.name,
+            "weights": model.weights_digest,
+            # What is done to the pixels after their digest was taken.
+            "normalisation": [spec.preprocessing.mean, spec.preprocessing.std],
+        } | ({"reduction": asdict(reduction)} if reduction else {})
+        pinned = weights is not None and not model.weights_digest.startswith(("random", "answers"))
+        self.about: Mapping[str, object] = {
+            "name": spec.name,
+            "weights": model.weights_digest,
+            "licence": weights.licence if weights and pinned else None,
+            "citation": spec.citation,
+            "preprocessing": asdict(spec.preprocessing) | {"resize": spec.preprocessing.shorter_side},
+        }
+        self._model, self._view, self._reduction = model, view, reduction
+        self._shown: tuple[Recording, np.ndarray] | None = None
+
+    def stimuli(self, recording: Recording, stages: Stages) -> str:
+        """Digest of the pixels that the model is given.
+
+        Raises:
+            InputError: as :func:`pixels` says.
+        """
+        return digest(self._pixels(recording, stages))
+
+    def summaries(
+        self, recording: Recording, *, cache: Path, budget: int, stages: Stages
+    ) -> Iterator[tuple[str, Summary]]:
+        """Those at hand first, then the others as the model makes them, kept at once."""
+        images = self._pixels(recording, stages)
+        seen = digest(images)
+        keys = {layer: store.key({**self.key, "layer": layer, "stimuli": seen}) for layer in self.layers}
+        missing = []
+        for layer in self.layers:
+            summary = store.load_summary(cache, keys[layer])
+            if summary is None:
+                missing.append(layer)
+            else:
+                yield layer, summary
+        if not missing:
+            return
+        shapes = {layer: shape for layer, shape in layer_shapes(self._model.spec).items() if layer in missing}
+        apply: Apply = self._model.apply
+        if self._reduction:
+            apply = reduced(apply, shapes, self._reduction)
+            shapes = {layer: reduced_shape(shape, self._reduction) for layer, shape in shapes.items()}
+        units = {layer: prod(shape) for layer, shape in shapes.items()}
+        advance = stages.stage(f"{recording.name}: {self.name}", image_passes(units, len(images), budget), "images")
+        keep = True
+        for layer, summary in layer_summaries(apply, self._model.params, units, images, budget=budget, advance=advance):
+            try:
+                if keep:
+                    store.save_summary(cache, keys[layer], summary)
+            except OSError as error:
+                keep = False
+                stages.say(f"layer summaries are not kept for another run: {error.strerror} in '{cache}'")
+            yield layer, summary
+
+    def _pixels(self, recording: Recording, stages: Stages) -> np.ndarray:
+        if self._shown is None or self._shown[0] is not recording:
+            self._shown = None  # let go of the last recording's before the next are made
+            self._shown = (recording, pixels(recording, self._model.spec, self._view, stages))
+        return self._shown[1]
+
+
+def pixels(recording: Recording, spec: ModelSpec, view: View, stages: Stages) -> np.ndarray:
+    """The recording's stimuli as the model takes them: stimuli x size x size x 3, uint8.
+
+    Raises:
+        InputError: the recording has no images, or one cannot be decoded; or the view asks for degrees of visual
+            angle that the recording does not state or that fit no picture.
+    """
+    if recording.images is None:
+        raise InputError(f"recording '{recording.name}' holds no images: a model cannot be shown its stimuli")
+    check_known([recording], view.degrees)
+    advance = stages.stage(f"{recording.name}: decoding", len(recording.images), "images")
+
+    def seen(image: np.ndarray) -> np.ndarray:
+        if view.degrees is not None and recording.degrees is not None:
+            image = place(image, recording.degrees, view.degrees)
+        return prepare(image, spec.preprocessing, view.fit)
+
+    return prepare_all(recording.images, seen, advance=advance)

@@ -1,0 +1,23 @@
+"""ConvNeXt, supervised on ImageNet-1k."""
+
+from models.catalogue.common import IMAGENET, architecture, torchvision
+from models.spec import ModelSpec
+
+
+def _spec(name: str, title: str, file: str) -> ModelSpec:
+    return ModelSpec(
+        name=name,
+        summary=f"{title} (torchvision), supervised on ImageNet-1k",
+        preprocessing=IMAGENET,
+        port=architecture(f"convnext:{name.replace('-', '_')}"),
+        weights=torchvision(file),
+        citation="Liu et al., A ConvNet for the 2020s, CVPR 2022",
+    )
+
+
+SPECS = [
+    _spec("convnext-tiny", "ConvNeXt-T", "convnext_tiny-983f1562.pth"),
+    _spec("convnext-small", "ConvNeXt-S", "convnext_small-0c510722.pth"),
+    _spec("convnext-base", "ConvNeXt-B", "convnext_base-6075fbad.pth"),
+    _spec("convnext-large", "ConvNeXt-L", "convnext_large-ea097f82.pth"),
+]
