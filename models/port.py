@@ -98,12 +98,17 @@ def load(spec: ModelSpec, choice: Choice = PINNED, places: Places | None = None)
     port = spec.port()
     module, digest = _with_weights(spec, port, choice, places or default_places())
     fold(module)
-    graph, state = nnx.split(module)
-    params = jax.tree.map(jnp.asarray, nnx.to_pure_dict(state))
-    apply = _apply(graph, spec.preprocessing, port.images_at_once)
+    apply, params = pure(module, port, spec.preprocessing)
     if port.known_by_answers:
         digest = _answers(apply, params, spec.preprocessing.size)
     return Model(spec, apply, params, digest)
+
+
+def pure(module: nnx.Module, port: Port, preprocessing: Preprocessing) -> tuple[Apply, Any]:
+    """A module as a pure function and its parameters, as :class:`Model` holds them."""
+    graph, state = nnx.split(module)
+    params = jax.tree.map(jnp.asarray, nnx.to_pure_dict(state))
+    return _apply(graph, preprocessing, port.images_at_once), params
 
 
 def _answers(apply: Apply, params: Any, size: int) -> str:

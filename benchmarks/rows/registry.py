@@ -1,6 +1,14 @@
 """The rows in the table's order."""
 
-from benchmarks.rows import banded, cached, leave_one_out, pls, ridge, scaling
+from benchmarks.rows import banded, cached, forward, leave_one_out, pls, ridge, scaling
 from benchmarks.rows.row import Row
 
-ROWS: dict[str, Row] = {**ridge.ROWS, **leave_one_out.ROWS, **cached.ROWS, **scaling.ROWS, **pls.ROWS, **banded.ROWS}
+ROWS: dict[str, Row] = {
+    **ridge.ROWS,
+    **leave_one_out.ROWS,
+    **cached.ROWS,
+    **scaling.ROWS,
+    **pls.ROWS,
+    **banded.ROWS,
+    **forward.ROWS,
+}

@@ -3,22 +3,27 @@
 from models.catalogue import (
     alexnet,
     baselines,
+    clip,
     convnext,
     cornet,
     densenet,
+    dino,
     efficientnet,
     levit,
     maxvit,
     resnet,
+    resnet_keras,
+    self_supervised,
     squeezenet,
     swin,
     vae,
     vgg,
+    vit,
     vonenet,
 )
 
-CONVOLUTIONAL = (alexnet, vgg, resnet, densenet, squeezenet, efficientnet, convnext)
-ATTENTION = (swin, levit, maxvit)
+CONVOLUTIONAL = (alexnet, vgg, resnet, resnet_keras, densenet, squeezenet, efficientnet, convnext)
+ATTENTION = (vit, swin, levit, maxvit)
 CORTICAL = (cornet, vonenet)
-UNSUPERVISED = (vae,)
+UNSUPERVISED = (self_supervised, dino, clip, vae)
 SPECS = [spec for family in (*CONVOLUTIONAL, *ATTENTION, *CORTICAL, *UNSUPERVISED, baselines) for spec in family.SPECS]

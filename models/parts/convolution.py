@@ -2,8 +2,8 @@
 
 XLA's CPU backend runs a grouped convolution about ten times slower than the machine could, and one of few input
 channels somewhat slower, while its matrix products and fused elementwise loops run near the peak. So on CPU a
-depthwise convolution is a sum of shifted products, and one over red, green and blue a matrix product over patches;
-accelerators get ``lax.conv_general_dilated``. All forms are the same sum in another order.
+depthwise convolution is a sum of shifted products, and one over red, green and blue or few positions a matrix product
+over patches; accelerators get ``lax.conv_general_dilated``. All forms are the same sum in another order.
 
 Every product runs at the precision below. The accelerators' defaults (TF32, bfloat16 passes) would cost two to
 four digits, unseen.
@@ -63,8 +63,8 @@ def dense(images: jax.Array, kernel: jax.Array, stride: int, padding: Padding) -
     )
 
 
-def dense_few_channels(images: jax.Array, kernel: jax.Array, stride: int, padding: Padding) -> jax.Array:
-    """The same as :func:`dense`; faster on CPU for a handful of input channels, such as red, green and blue."""
+def dense_by_patches(images: jax.Array, kernel: jax.Array, stride: int, padding: Padding) -> jax.Array:
+    """The same as :func:`dense`; faster on CPU for small kernels over red, green and blue, and for few positions."""
     return lax.platform_dependent(
         images,
         kernel,

@@ -1,6 +1,7 @@
 """The main job on a real V4 session, against pipelines that share no code with it."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -89,25 +90,21 @@ def test_every_layer_agrees_with_pytorch_and_himalaya(
 def test_the_best_layer_agrees_with_pytorch_and_himalaya_run_here(session: Recording, cache: Path) -> None:
     """The whole way again with other software: PyTorch forward pass, float64 Gram matrix, himalaya per fold."""
     torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'corticalign[parity]'")
-    from tests.models.test_efficientnet_lite import TorchLite0
+    from tests.models.parity import observed
+    from tests.models.reference.inverted_residual import lite0
 
     found, splits = run(session, "efficientnet-lite0", ["block12"], cache)
-    network = TorchLite0()
+    network = lite0()
     file = zoo.spec("efficientnet-lite0").weights.source.locate(default_places())
     network.load_state_dict(torch.load(file, weights_only=True))
     network.eval()
     assert session.images is not None
     spec = zoo.spec("efficientnet-lite0")
     shown = pixels(session, spec, View(), Silent())
-    features = []
-    with torch.no_grad():
-        for start in range(0, len(shown), 50):
-            x = (torch.tensor(shown[start : start + 50]).permute(0, 3, 1, 2).float() - 127) / 128
-            for layer, step in network.steps().items():
-                x = step(x)
-                if layer == "block12":
-                    break
-            features.append(x.flatten(1).double().numpy())
+    block, features = network.where()["block12"], []
+    for start in range(0, len(shown), 50):
+        batch = (torch.tensor(shown[start : start + 50]).permute(0, 3, 1, 2).float() - 127) / 128
+        features.append(observed(network, batch, re.escape(block))[block][1].flatten(1).double().numpy())
     x = np.concatenate(features)
     kernel = x @ x.T
     set_backend("numpy")

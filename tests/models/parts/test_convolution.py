@@ -50,7 +50,7 @@ def test_depthwise(form: Callable[..., jax.Array], kernel: int, stride: int, siz
 
 @pytest.mark.parametrize("size", [(26, 33), (33, 26)])
 @pytest.mark.parametrize(("kernel", "stride", "pad"), [(3, 2, None), (5, 4, 2), (3, 1, 1)])
-@pytest.mark.parametrize("form", [convolution.dense, convolution.dense_few_channels, convolution._over_patches])
+@pytest.mark.parametrize("form", [convolution.dense, convolution.dense_by_patches, convolution._over_patches])
 def test_dense(
     form: Callable[..., jax.Array], kernel: int, stride: int, pad: int | None, size: tuple[int, int]
 ) -> None:
@@ -105,7 +105,7 @@ def test_every_product_is_in_full_precision() -> None:
         padding = same(images, 3, 1)
         return (
             convolution.pointwise(images, random(1, 1, 4, 4)),
-            convolution.dense_few_channels(images, random(3, 3, 4, 4), 1, padding),
+            convolution.dense_by_patches(images, random(3, 3, 4, 4), 1, padding),
             convolution.depthwise(images, random(3, 3, 1, 4), 1, padding),
         )
 

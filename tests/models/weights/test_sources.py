@@ -75,6 +75,16 @@ def test_public_file_is_known_by_the_first_digits(tmp_path: Path) -> None:
         file.locate(found)
 
 
+def test_public_file_known_by_its_md5_alone(tmp_path: Path) -> None:
+    digest = hashlib.md5(b"weights", usedforsecurity=False).hexdigest()
+    lying = put(tmp_path, "example.org/net.h5", b"weights")
+    assert PublicFile("https://example.org/net.h5", md5=digest).locate(places(tmp_path)) == lying
+    with pytest.raises(InputError, match=f"wrong checksum.*it has md5:{digest[:8]}, wanted md5:00000000 "):
+        PublicFile("https://example.org/net.h5", md5="00000000").locate(places(tmp_path))
+    assert PublicFile("url", md5=digest).describe() == ["url", f"MD5 {digest}"]
+    assert PublicFile("url", md5=digest[:8]).describe() == ["url", f"MD5 starts with {digest[:8]}"]
+
+
 def test_missing_public_file_says_where_to_put_it(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"example\.org/net\.pth -> FOLDER/example\.org/net\.pth"):
         PublicFile("https://example.org/net.pth", "0" * 8).locate(places(tmp_path))
