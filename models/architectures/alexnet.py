@@ -70,6 +70,7 @@ def alexnet() -> Port:
         readout="logits",
         namings={"torchvision": Naming()},
         aliases={**_TRUNK_ALIASES, "classifier.2": "relu6", "classifier.5": "relu7", "classifier.6": "logits"},
+        images_at_once=16,  # the matrix products are as fast as their weights can be read
     )
 
 

@@ -11,6 +11,7 @@ from models.catalogue import (
     efficientnet,
     levit,
     maxvit,
+    mobilenet,
     resnet,
     resnet_keras,
     self_supervised,
@@ -22,7 +23,7 @@ from models.catalogue import (
     vonenet,
 )
 
-CONVOLUTIONAL = (alexnet, vgg, resnet, resnet_keras, densenet, squeezenet, efficientnet, convnext)
+CONVOLUTIONAL = (alexnet, vgg, resnet, resnet_keras, densenet, squeezenet, mobilenet, efficientnet, convnext)
 ATTENTION = (vit, swin, levit, maxvit)
 CORTICAL = (cornet, vonenet)
 UNSUPERVISED = (self_supervised, dino, clip, vae)

