@@ -128,7 +128,8 @@ def _with_weights(spec: ModelSpec, port: Port, choice: Choice, places: Places) -
         if spec.weights is None:
             if port.namings:
                 raise InputError(
-                    f"no public weights of '{spec.name}' are known: give a file with weights=PATH, or weights=random"
+                    f"no weights of '{spec.name}' are pinned ({spec.summary}): give a file with weights=PATH, "
+                    "or weights=random"
                 )
             return port.build(nnx.Rngs(0)), "none"
         source: Source = spec.weights.source

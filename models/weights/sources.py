@@ -150,7 +150,9 @@ class HubFile:
 
     def _from_hub(self, *, offline: bool) -> Path:
         from huggingface_hub import hf_hub_download
+        from huggingface_hub.utils import logging
 
+        logging.set_verbosity_error()  # its retries are no news; what comes of them is
         try:
             return Path(hf_hub_download(self.repository, self.path, revision=self.revision, local_files_only=offline))
         except Exception as error:  # of the library, of requests and of the file system, without a common type
