@@ -7,7 +7,7 @@ little and needs no disk. A layer larger than the whole budget is taken in slice
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,9 @@ import numpy as np
 from engine.errors import InputError
 from engine.gram import Summary, add, check_finite, summarise
 
-Apply = Callable[[object, jax.Array], Mapping[str, jax.Array]]
+Take = Callable[[Mapping[str, jax.Array]], Any]
+Apply = Callable[[Any, jax.Array, Take], Any]
+"""(params, images, take) -> take(layer -> images x ...), as :class:`models.port.Apply` says."""
 
 # Images in one call. On a CPU few, so that the memory of one call serves the next instead of going back to the system.
 BATCH = {"cpu": 16}
@@ -76,7 +78,7 @@ def layer_summaries(
     """Yields (layer, summary) for every layer in ``units``, as soon as each is complete.
 
     Args:
-        apply: (params, uint8 images of shape b x h x w x 3) -> {layer: b x ...}, pure and jittable.
+        apply: (params, uint8 images of shape b x h x w x 3, take) -> take({layer: b x ...}), pure and jittable.
         units: chosen layers in forward order -> number of units.
         images: n x h x w x 3, uint8, prepared for the model.
         budget: bytes that the captured activations may take at any time.
@@ -122,8 +124,11 @@ def _capture(
 
     @jax.jit
     def forward(params: object, batch_of_images: jax.Array) -> list[jax.Array]:
-        activations = apply(params, batch_of_images)
-        return [activations[piece.layer].reshape(batch, -1)[:, piece.start : piece.stop] for piece in pieces]
+        return apply(params, batch_of_images, units)
+
+    def units(layers: Mapping[str, jax.Array]) -> list[jax.Array]:
+        flat = {piece.layer: layers[piece.layer].reshape(len(layers[piece.layer]), -1) for piece in pieces}
+        return [flat[piece.layer][:, piece.start : piece.stop] for piece in pieces]
 
     blocks: dict[Slice, list[jax.Array]] = {piece: [] for piece in pieces}
     for first in range(0, n, rows):

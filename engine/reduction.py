@@ -8,14 +8,14 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from sklearn.random_projection import SparseRandomProjection
 
-from engine.activations import Apply
+from engine.activations import Apply, Take
 
 Kind = Literal["mean", "subset", "projection"]
 
@@ -47,9 +47,8 @@ def reduced(apply: Apply, shapes: Mapping[str, tuple[int, ...]], reduction: Redu
     """The model with the layers in ``shapes`` (layer -> shape of one image's activations) reduced."""
     reduce = {layer: _reduce(layer, shape, reduction) for layer, shape in shapes.items()}
 
-    def applied(params: object, images: jax.Array) -> dict[str, jax.Array]:
-        layers = apply(params, images)
-        return {layer: one(layers[layer]) for layer, one in reduce.items()}
+    def applied(params: Any, images: jax.Array, take: Take) -> Any:
+        return apply(params, images, lambda layers: take({layer: one(layers[layer]) for layer, one in reduce.items()}))
 
     return applied
 

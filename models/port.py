@@ -3,9 +3,10 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +24,24 @@ from models.weights.fitting import Wanted, fill
 from models.weights.naming import Naming
 from models.weights.sources import LocalFile, Places, Source, default_places, sha256_of
 
-Apply = Callable[[Any, jax.Array], dict[str, jax.Array]]
+Take = Callable[[Mapping[str, jax.Array]], Any]
+
+
+def everything(layers: Mapping[str, jax.Array]) -> Mapping[str, jax.Array]:
+    """All layers as they are."""
+    return layers
+
+
+class Apply(Protocol):
+    """A model as a pure function."""
+
+    def __call__(self, params: Any, images: jax.Array, take: Take = everything) -> Any:
+        """``take`` of the layers by name, each images x ... .
+
+        ``take`` keeps what is needed of a few images' layers, image by image along the first axis: on a CPU, which runs
+        few images at a time, whole layers of many then never exist.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -75,10 +93,11 @@ class Model:
 
     Attributes:
         spec: what it is.
-        apply: (params, images) -> layer name -> activations, images x ... ; all layers and the readout. Images:
-            images x height x width x 3, uint8 as :func:`models.preprocessing.prepare` gives them, or float32 if already
-            normalised. Pure; under ``jit`` a layer that the caller does not return is not computed, nor what only
-            it needed. All float32, whatever ``jax_enable_x64`` says.
+        apply: (params, images) -> layer name -> activations, images x ... ; all layers and the readout, or what a third
+            argument takes of them. Images: images x height x width x 3, uint8 as
+            :func:`models.preprocessing.prepare` gives them, or float32 if already normalised. Pure; under ``jit`` a
+            layer that is not returned is not computed, nor what only it needed. All float32, whatever
+            ``jax_enable_x64`` says.
         params: nested dictionaries of float32 arrays; pass them, do not close over them.
         weights_digest: SHA-256 of the weight file, or ``random`` and the seed, or ``none``, or of its answers.
     """
@@ -185,19 +204,20 @@ def _abstract(port: Port) -> tuple[nnx.GraphDef, dict[tuple[Any, ...], Any]]:
 
 
 def _apply(graph: nnx.GraphDef, preprocessing: Preprocessing, images_at_once: int) -> Apply:
-    def forward(params: Any, images: jax.Array) -> dict[str, jax.Array]:
+    def forward(params: Any, images: jax.Array, take: Take) -> Any:
         if images.dtype == jnp.uint8:
             images = normalise(images, preprocessing)
-        return nnx.merge(graph, params)(images)
+        return take(nnx.merge(graph, params)(images))
 
-    def in_groups(params: Any, images: jax.Array) -> dict[str, jax.Array]:
+    def in_groups(params: Any, images: jax.Array, take: Take) -> Any:
         count = len(images)
         size = images_at_once if count % images_at_once == 0 else 1
         grouped = images.reshape(count // size, size, *images.shape[1:])
-        layers = lax.map(lambda group: forward(params, group), grouped)
-        return jax.tree.map(lambda layer: layer.reshape(count, *layer.shape[2:]), layers)
+        taken = lax.map(lambda group: forward(params, group, take), grouped)
+        return jax.tree.map(lambda part: part.reshape(count, *part.shape[2:]), taken)
 
-    def apply(params: Any, images: jax.Array) -> dict[str, jax.Array]:
-        return lax.platform_dependent(params, images, cpu=in_groups, default=forward)
+    def apply(params: Any, images: jax.Array, take: Take = everything) -> Any:
+        forms = {"cpu": partial(in_groups, take=take), "default": partial(forward, take=take)}
+        return lax.platform_dependent(params, images, **forms)
 
     return apply

@@ -1,4 +1,5 @@
 from collections import Counter
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.activations import image_passes, layer_summaries, plan
+from engine.activations import Take, image_passes, layer_summaries, plan
 from engine.errors import InputError
 from engine.gram import raw_gram
 
@@ -17,13 +18,13 @@ WEIGHTS = jnp.asarray(RNG.normal(size=(108, 50)).astype(np.float32))
 UNITS = {"early": 50, "late": 20}
 
 
-def apply(weights: jax.Array, images: jax.Array) -> dict[str, jax.Array]:
+def apply(weights: jax.Array, images: jax.Array, take: Take) -> Any:
     early = images.reshape(len(images), -1).astype(jnp.float32) @ weights / 255
-    return {"early": early.reshape(-1, 5, 10), "late": jnp.tanh(early[:, :20])}
+    return take({"early": early.reshape(-1, 5, 10), "late": jnp.tanh(early[:, :20])})
 
 
 def expected(layer: str) -> np.ndarray:
-    x = np.asarray(apply(WEIGHTS, jnp.asarray(IMAGES))[layer], np.float64).reshape(len(IMAGES), -1)
+    x = np.asarray(apply(WEIGHTS, jnp.asarray(IMAGES), dict)[layer], np.float64).reshape(len(IMAGES), -1)
     return x @ x.T
 
 
@@ -59,9 +60,9 @@ def test_plan_refuses_a_budget_below_one_unit() -> None:
 
 
 def test_activations_that_are_not_finite_are_refused_by_layer() -> None:
-    def broken(weights: jax.Array, images: jax.Array) -> dict[str, jax.Array]:
-        layers = apply(weights, images)
-        return layers | {"late": jnp.where(jnp.arange(len(images))[:, None] == 1, jnp.inf, layers["late"])}
+    def broken(weights: jax.Array, images: jax.Array, take: Take) -> Any:
+        layers = apply(weights, images, dict)
+        return take(layers | {"late": jnp.where(jnp.arange(len(images))[:, None] == 1, jnp.inf, layers["late"])})
 
     with pytest.raises(InputError, match="'late'"):
         list(layer_summaries(broken, WEIGHTS, UNITS, IMAGES, budget=10**6))

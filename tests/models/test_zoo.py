@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -106,6 +107,19 @@ def test_outputs(model: Model, pictures: np.ndarray) -> None:
         # float32: the same sums, perhaps in another order
         np.testing.assert_allclose(layer[:3], three[name], rtol=0, atol=1e-5 * float(jnp.abs(layer).max()))
         assert not np.allclose(layer[0], layer[1])
+
+
+def test_what_is_taken_of_layers_is_that_of_the_layers(model: Model, pictures: np.ndarray) -> None:
+    """A few images at a time on this device, or all together: the same."""
+    first, *_, last = model.spec.port().layers
+    layers = jax.jit(model.apply)(model.params, pictures)
+
+    def take(layers: Mapping[str, jax.Array]) -> list[jax.Array]:
+        return [layers[first].mean((1, 2)), layers[last].reshape(len(layers[last]), -1)[:, 3:8]]
+
+    found = jax.jit(lambda params, images: model.apply(params, images, take))(model.params, pictures)
+    for part, wanted in zip(found, take(layers), strict=True):
+        np.testing.assert_allclose(part, wanted, rtol=0, atol=1e-5 * float(jnp.abs(wanted).max()))
 
 
 def test_layers_not_asked_for_are_not_computed(pictures: np.ndarray) -> None:
