@@ -66,7 +66,7 @@ class FromModel:
             "preprocessing": asdict(spec.preprocessing) | {"resize": spec.preprocessing.shorter_side},
         }
         self._model, self._view, self._reduction = model, view, reduction
-        self._shown: tuple[Recording, np.ndarray] | None = None
+        self._shown: tuple[Recording, np.ndarray, str] | None = None
 
     def stimuli(self, recording: Recording, stages: Stages) -> str:
         """Digest of the pixels that the model is given.
@@ -74,14 +74,13 @@ class FromModel:
         Raises:
             InputError: as :func:`pixels` says.
         """
-        return digest(self._pixels(recording, stages))
+        return self._seen(recording, stages)[1]
 
     def summaries(
         self, recording: Recording, *, cache: Path, budget: int, stages: Stages
     ) -> Iterator[tuple[str, Summary]]:
         """Those at hand first, then the others as the model makes them, kept at once."""
-        images = self._pixels(recording, stages)
-        seen = digest(images)
+        images, seen = self._seen(recording, stages)
         keys = {layer: store.key({**self.key, "layer": layer, "stimuli": seen}) for layer in self.layers}
         missing = []
         for layer in self.layers:
@@ -109,11 +108,13 @@ class FromModel:
                 stages.say(f"layer summaries are not kept for another run: {error.strerror} in '{cache}'")
             yield layer, summary
 
-    def _pixels(self, recording: Recording, stages: Stages) -> np.ndarray:
+    def _seen(self, recording: Recording, stages: Stages) -> tuple[np.ndarray, str]:
+        """The pixels and their digest."""
         if self._shown is None or self._shown[0] is not recording:
             self._shown = None  # let go of the last recording's before the next are made
-            self._shown = (recording, pixels(recording, self._model.spec, self._view, stages))
-        return self._shown[1]
+            images = pixels(recording, self._model.spec, self._view, stages)
+            self._shown = recording, images, digest(images)
+        return self._shown[1:]
 
 
 def pixels(recording: Recording, spec: ModelSpec, view: View, stages: Stages) -> np.ndarray:
