@@ -60,7 +60,7 @@ def test_transposed_convolution(kernel: int, stride: int, padding: int, size: in
 
 
 def test_weights_are_the_users_to_give() -> None:
-    with pytest.raises(InputError, match="no public weights of 'vae' are known"):
+    with pytest.raises(InputError, match="no weights of 'vae' are pinned"):
         zoo.load("vae")
     assert zoo.layer_shapes("vae")["mean"] == (32,)
     assert zoo.parameter_count("vae") == sum(tensor.numel() for tensor in VAE().parameters())
