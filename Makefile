@@ -18,7 +18,7 @@ test: .venv/installed-$(EXTRAS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 bench:
 	$(MAKE) EXTRAS=test,parity .venv/installed-test,parity

@@ -100,12 +100,14 @@ class Model:
             ``jax_enable_x64`` says.
         params: nested dictionaries of float32 arrays; pass them, do not close over them.
         weights_digest: SHA-256 of the weight file, or ``random`` and the seed, or ``none``, or of its answers.
+        pinned: whether the weights are those that ``spec`` names, so that its licence and citation are theirs.
     """
 
     spec: ModelSpec
     apply: Apply
     params: Any
     weights_digest: str
+    pinned: bool
 
 
 def load(spec: ModelSpec, choice: Choice = PINNED, places: Places | None = None) -> Model:
@@ -120,7 +122,7 @@ def load(spec: ModelSpec, choice: Choice = PINNED, places: Places | None = None)
     apply, params = pure(module, port, spec.preprocessing)
     if port.known_by_answers:
         digest = _answers(apply, params, spec.preprocessing.size)
-    return Model(spec, apply, params, digest)
+    return Model(spec, apply, params, digest, pinned=choice.source == PINNED.source)
 
 
 def pure(module: nnx.Module, port: Port, preprocessing: Preprocessing) -> tuple[Apply, Any]:

@@ -91,6 +91,11 @@ def port(depths: tuple[int, ...], width: int, out: int, *, size: int = 224) -> P
         f"layer{stage}.{index}": f"layer{stage}" for stage, depth in enumerate(depths, 1) for index in range(depth)
     }
     layers = ("relu1", "relu2", "relu3", "avgpool", *blocks, "embedding")
+    timm = {f"stem.conv{number}": f"relu{number}" for number in (1, 2, 3)}
+    timm |= {"stem.pool": "avgpool", "stem": "avgpool", "head": "embedding"}
+    for block, name in blocks.items():
+        stage, index = int(name.removeprefix("layer")) - 1, block.split(".")[1]
+        timm |= {f"stages.{stage}.{index}": block, f"stages.{stage}": block}
     aliases = (
         {"attnpool": "embedding"}
         | {f"{block}.relu3": block for block in blocks}
@@ -99,12 +104,32 @@ def port(depths: tuple[int, ...], width: int, out: int, *, size: int = 224) -> P
     return Port(
         build=lambda rngs: ClipResNet(depths, width, out, size, rngs),
         layers=layers,
-        # Files of the whole model hold the text tower too, without the prefix.
-        namings={"original": Naming(((r"^visual\.", ""),), ignore=r"(?!visual\.).*|.*\.num_batches_tracked")},
-        aliases=aliases
+        namings={
+            # Files of the whole model hold the text tower too, without the prefix.
+            "original": Naming(((r"^visual\.", ""),), ignore=r"(?!visual\.).*|.*\.num_batches_tracked"),
+            "timm": Naming(_timm(len(depths))),
+        },
+        aliases=timm
+        | aliases
         | {f"visual.{theirs}": ours for theirs, ours in aliases.items()}
         | {f"visual.{layer}": layer for layer in layers if layer != "embedding"}
         | {"visual": "embedding"},
+    )
+
+
+def _timm(stages: int) -> tuple[tuple[str, str], ...]:
+    """From the names of timm's ``resnet50_clip``."""
+    return (
+        (r"^stem\.conv(\d)\.conv\.", r"conv\1."),
+        (r"^stem\.conv(\d)\.bn\.", r"bn\1."),
+        *((rf"^stages\.{stage}\.", f"layer{stage + 1}.") for stage in range(stages)),
+        (r"\.conv(\d)_(?:1x1|kxk)\.conv\.", r".conv\1."),
+        (r"\.conv(\d)_(?:1x1|kxk)\.bn\.", r".bn\1."),
+        (r"\.shortcut\.conv\.conv\.", ".downsample.0."),
+        (r"\.shortcut\.conv\.bn\.", ".downsample.1."),
+        (r"^head\.pos_embed$", "attnpool.positional_embedding"),
+        (r"^head\.([qkv])\.", r"attnpool.\1_proj."),
+        (r"^head\.proj\.", "attnpool.c_proj."),
     )
 
 

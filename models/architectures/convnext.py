@@ -92,7 +92,7 @@ def port(channels: tuple[int, ...], depths: tuple[int, ...]) -> Port:
         build=lambda rngs: ConvNeXt(channels, depths, rngs),
         layers=(*names, "avgpool", "norm"),
         readout="logits",
-        namings=_namings(len(depths)),
+        namings=_namings(depths),
         aliases=_aliases(depths),
     )
 
@@ -120,8 +120,8 @@ def _aliases(depths: tuple[int, ...]) -> dict[str, str]:
     )
 
 
-def _namings(stages: int) -> dict[str, Naming]:
-    places = range(stages)
+def _namings(depths: tuple[int, ...]) -> dict[str, Naming]:
+    places = range(len(depths))
     timm = Naming(
         rename=(
             (r"^stem\.", "features.0."),
@@ -154,13 +154,46 @@ def _namings(stages: int) -> dict[str, Naming]:
         ),
         convert=_scales_as_maps,
     )
-    return {"torchvision": Naming(), "timm": timm, "hf": hf}
+    # From the names of the package keras_cv_attention_models, which the harmonized model was made with.
+    keras = Naming(
+        rename=(
+            (r"^stem_conv\.", "features.0.0."),
+            (r"^stem_ln\.", "features.0.1."),
+            *((rf"^stack{stage + 1}_downsample_ln\.", f"features.{2 * stage}.0.") for stage in places),
+            *((rf"^stack{stage + 1}_downsample_conv\.", f"features.{2 * stage}.1.") for stage in places),
+            *(
+                (rf"^stack{stage + 1}_block{index + 1}_", f"features.{2 * stage + 1}.{index}.")
+                for stage, depth in enumerate(depths)
+                for index in range(depth)
+            ),
+            (r"\.gamma\.weight$", ".layer_scale"),
+            (r"\.dw_conv\.", ".block.0."),
+            (r"(features\.\d+\.\d+)\.ln\.", r"\1.block.2."),
+            (r"\.up_dense\.", ".block.3."),
+            (r"\.down_dense\.", ".block.5."),
+            (r"^head_ln\.", "classifier.0."),
+            (r"^predictions\.", "classifier.2."),
+            (r"\.(?:kernel|depthwise_kernel|gamma)$", ".weight"),
+            (r"\.beta$", ".bias"),
+        ),
+        outputs_first=False,
+        convert=_from_keras,
+    )
+    return {"torchvision": Naming(), "timm": timm, "hf": hf, "keras": keras}
 
 
 def _scales_as_maps(tensors: Tensors) -> Tensors:
     """torchvision stores a block's scales as channels x 1 x 1; others as one axis."""
     return {
         name: tensor.reshape(-1, 1, 1) if name.endswith(".layer_scale") else tensor for name, tensor in tensors.items()
+    }
+
+
+def _from_keras(tensors: Tensors) -> Tensors:
+    """Keras has depthwise kernels height x width x channels x 1."""
+    return {
+        name: tensor.swapaxes(2, 3) if name.endswith(".block.0.weight") and tensor.ndim == 4 else tensor
+        for name, tensor in _scales_as_maps(tensors).items()
     }
 
 

@@ -1,10 +1,11 @@
 """Vision transformers as timm has them (Dosovitskiy et al., ICLR 2021), with their descendants' differences.
 
-DeiT (Touvron et al., ICML 2021) is the same network trained differently; DeiT III (Touvron et al., ECCV 2022) scales
-each branch per channel and gives the class token no position. DINO's are in ``dino.py``, CLIP's in ``clip_vit.py``.
+DeiT (Touvron et al., ICML 2021) is the same network trained differently, its distilled form with one token and one
+classifier more; DeiT III (Touvron et al., ECCV 2022) scales each branch per channel and gives the class token no
+position. DINO's are in ``dino.py``, CLIP's in ``clip_vit.py``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from models.architectures.vit_names import aliases, clip_aliases, clip_namings, namings
-from models.parts.activation import gelu, quick_gelu
+from models.parts.activation import gelu, quick_gelu, tanh_gelu
 from models.parts.attention import Attention
 from models.parts.conv import Conv
 from models.parts.linear import Linear
@@ -45,6 +46,8 @@ class Form:
         layer_scale: what the scales of the branches start from; None where there are none.
         class_position: whether the class token has a position embedding too.
         clip: normalisation before the blocks, quick GELU, no bias in the embedding of patches and the projection.
+        distilled: a second token after the class token, with a classifier of its own; the two are averaged.
+        tanh: GELU approximated by tanh, as in the package vit-keras.
     """
 
     size: Size
@@ -55,6 +58,13 @@ class Form:
     layer_scale: float | None = None
     class_position: bool = True
     clip: bool = False
+    distilled: bool = False
+    tanh: bool = False
+
+    @property
+    def activation(self) -> Callable[[jax.Array], jax.Array]:
+        """Of the MLPs."""
+        return quick_gelu if self.clip else tanh_gelu if self.tanh else gelu
 
     @property
     def grid(self) -> int:
@@ -80,14 +90,14 @@ class LayerScale(nnx.Module):
 class Mlp(nnx.Module):
     """To four times the channels and back."""
 
-    def __init__(self, channels: int, rngs: nnx.Rngs, *, quick: bool) -> None:
+    def __init__(self, channels: int, activation: Callable[[jax.Array], jax.Array], rngs: nnx.Rngs) -> None:
         self.fc1 = Linear(channels, 4 * channels, rngs)
         self.fc2 = Linear(4 * channels, channels, rngs)
-        self.quick = quick
+        self.activation = activation
 
     def hidden(self, x: jax.Array) -> jax.Array:
         """After the activation."""
-        return (quick_gelu if self.quick else gelu)(self.fc1(x))
+        return self.activation(self.fc1(x))
 
     def __call__(self, x: jax.Array) -> jax.Array:
         return self.fc2(self.hidden(x))
@@ -102,7 +112,7 @@ class Block(nnx.Module):
         self.attn = Attention(channels, heads, rngs)
         self.ls1 = LayerScale(channels, form.layer_scale) if form.layer_scale is not None else None
         self.norm2 = LayerNorm(channels, epsilon=form.epsilon)
-        self.mlp = Mlp(channels, rngs, quick=form.clip)
+        self.mlp = Mlp(channels, form.activation, rngs)
         self.ls2 = LayerScale(channels, form.layer_scale) if form.layer_scale is not None else None
 
     def steps(self, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -129,24 +139,30 @@ class PatchEmbed(nnx.Module):
 
 
 class VisionTransformer(nnx.Module):
-    """Layers are tokens x channels, the class token first, then the patches row by row.
+    """Layers are tokens x channels, the class token first (then DeiT's distillation token), then the patches by row.
 
     ``tokens`` before the first block; of each block ``blocks.N.attn`` (output of the attention, not yet scaled or
     added), ``blocks.N.mlp.act`` (hidden activation) and ``blocks.N`` (its output); ``norm``, the last normalised;
-    ``pooled``, the class token of these; then ``logits``, or CLIP's ``embedding``, its projection of ``pooled``.
+    ``pooled``, the class token of these (the mean of both tokens where there are two); then ``logits``, or CLIP's
+    ``embedding``, its projection of ``pooled``.
     """
 
     def __init__(self, form: Form, rngs: nnx.Rngs) -> None:
         channels, depth, _ = form.size
         normal = nnx.initializers.normal(0.02)
         self.cls_token = nnx.Param(normal(rngs.params(), (1, 1, channels), jnp.float32))
-        positions = form.grid**2 + form.class_position
+        self.dist_token = nnx.data(
+            nnx.Param(normal(rngs.params(), (1, 1, channels), jnp.float32)) if form.distilled else None
+        )
+        positions = form.grid**2 + form.class_position + form.distilled
         self.pos_embed = nnx.Param(normal(rngs.params(), (1, positions, channels), jnp.float32))
         self.patch_embed = PatchEmbed(form, rngs)
         self.norm_pre = LayerNorm(channels, epsilon=form.epsilon) if form.clip else None
         self.blocks = nnx.List([Block(form, rngs) for _ in range(depth)])
         self.norm = LayerNorm(channels, epsilon=form.epsilon)
         self.head = Linear(channels, form.outputs, rngs, bias=not form.clip) if form.outputs is not None else None
+        second = form.distilled and form.outputs is not None
+        self.head_dist = Linear(channels, form.outputs or 0, rngs) if second else None
         self.form = form
 
     def __call__(self, x: jax.Array) -> dict[str, jax.Array]:
@@ -156,15 +172,21 @@ class VisionTransformer(nnx.Module):
             attended, hidden, x = block.steps(x)
             layers |= {f"blocks.{index}.attn": attended, f"blocks.{index}.mlp.act": hidden, f"blocks.{index}": x}
         layers["norm"] = x = self.norm(x)
-        layers["pooled"] = x = x[:, 0]
+        layers["pooled"] = x[:, :2].mean(1) if self.form.distilled else x[:, 0]
         if self.head is not None:
-            layers["embedding" if self.form.clip else "logits"] = self.head(x)
+            read = self.head(x[:, 0])
+            if self.head_dist is not None:
+                read = (read + self.head_dist(x[:, 1])) / 2
+            layers["embedding" if self.form.clip else "logits"] = read
         return layers
 
     def _tokens(self, images: jax.Array) -> jax.Array:
         patches, token, positions = self.patch_embed(images), self.cls_token[...], self.pos_embed[...]
+        if self.dist_token is not None:
+            token = jnp.concatenate([token, self.dist_token[...]], axis=1)
         if self.form.class_position:
-            token, positions = token + positions[:, :1], positions[:, 1:]
+            count = token.shape[1]
+            token, positions = token + positions[:, :count], positions[:, count:]
         token = jnp.broadcast_to(token, (len(images), *token.shape[1:]))
         x = jnp.concatenate([token, patches + positions], axis=1)
         return x if self.norm_pre is None else self.norm_pre(x)
@@ -184,7 +206,9 @@ def port(form: Form, *, interpolate: bool = False) -> Port:
             images_at_once=form.images_at_once,
         )
     classifier = form.outputs is not None
-    heads: Mapping[str, str] = dict.fromkeys(("head", "heads", "heads.head", "classifier"), "logits")
+    # Of a distilled network each classifier is half of the logits.
+    names = () if form.distilled else ("head", "heads", "heads.head", "classifier")
+    heads: Mapping[str, str] = dict.fromkeys(names, "logits")
     return Port(
         build=lambda rngs: VisionTransformer(form, rngs),
         layers=layers,
@@ -228,6 +252,26 @@ def large16() -> Port:
 def large32() -> Port:
     """ViT-L/32: 306,535,400 parameters."""
     return port(Form(LARGE, 32))
+
+
+def base16_keras() -> Port:
+    """ViT-B/16 as the package vit-keras has it: 86,567,656 parameters."""
+    return port(Form(BASE, 16, tanh=True))
+
+
+def distilled_tiny16() -> Port:
+    """DeiT-Ti, distilled: 5,910,800 parameters."""
+    return port(Form(TINY, 16, distilled=True))
+
+
+def distilled_small16() -> Port:
+    """DeiT-S, distilled: 22,436,432 parameters."""
+    return port(Form(SMALL, 16, distilled=True))
+
+
+def distilled_base16() -> Port:
+    """DeiT-B, distilled: 87,338,192 parameters."""
+    return port(Form(BASE, 16, distilled=True))
 
 
 def deit3_small16() -> Port:

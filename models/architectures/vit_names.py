@@ -24,10 +24,13 @@ _TORCHVISION = (
     (r"\.mlp\.(?:3|linear_2)\.", ".mlp.fc2."),
 )
 
-# ViTModel and Dinov2Model, bare or inside a model with a classifier.
+# ViTModel, DeiTModel and Dinov2Model, bare or inside a model with a classifier.
 _HUGGING_FACE = (
-    (r"^(?:vit|dinov2)\.", ""),
+    (r"^(?:vit|deit|dinov2)\.", ""),
     (r"^embeddings\.cls_token$", "cls_token"),
+    (r"^embeddings\.distillation_token$", "dist_token"),
+    (r"^cls_classifier\.", "head."),
+    (r"^distillation_classifier\.", "head_dist."),
     (r"^embeddings\.position_embeddings$", "pos_embed"),
     (r"^embeddings\.patch_embeddings\.projection\.", "patch_embed.proj."),
     (r"^encoder\.layer\.", "blocks."),
@@ -40,6 +43,24 @@ _HUGGING_FACE = (
     (r"\.intermediate\.dense\.", ".mlp.fc1."),
     (r"\.output\.dense\.", ".mlp.fc2."),
     (r"\.layer_scale([12])\.lambda1$", r".ls\1.gamma"),
+)
+
+# The package vit-keras, whose layers have the names of the original checkpoints in Flax.
+_KERAS = (
+    (r"^embedding\.", "patch_embed.proj."),
+    (r"^class_token\.(?:.*\.)?cls$", "cls_token"),
+    (r"^Transformer\.posembed_input\.(?:.*\.)?pos_embedding$", "pos_embed"),
+    (r"^Transformer\.encoder_norm\.", "norm."),
+    (r"^Transformer\.encoderblock_(\d+)\.", r"blocks.\1."),
+    (r"\.LayerNorm_0\.", ".norm1."),
+    (r"\.LayerNorm_2\.", ".norm2."),
+    (r"\.MultiHeadDotProductAttention_1\.out\.", ".attn.proj."),
+    (r"\.MultiHeadDotProductAttention_1\.", ".attn."),
+    # The two products are inside a sequence of its own, whose name and theirs depend on the version.
+    (r"^(blocks\.\d+)\.(?:.*\.)?Dense_0\.", r"\1.mlp.fc1."),
+    (r"^(blocks\.\d+)\.(?:.*\.)?Dense_1\.", r"\1.mlp.fc2."),
+    (r"\.(?:kernel|gamma)$", ".weight"),
+    (r"\.beta$", ".bias"),
 )
 
 _OPENAI = (
@@ -93,6 +114,12 @@ def namings(*, classifier: bool, grid: int | None) -> dict[str, Naming]:
         "original": timm,
         "torchvision": naming(_TORCHVISION, "heads", "(?!)"),
         "hf": naming(_HUGGING_FACE, "classifier", r"(?:.*\.)?(?:pooler\..*|mask_token)"),
+        "keras": Naming(
+            _KERAS,
+            ignore="(?!)" if classifier else r"head\..*",
+            outputs_first=False,
+            convert=lambda tensors: _joined(tensors, axis=-1),
+        ),
     }
 
 
@@ -183,14 +210,14 @@ def _per_block(depth: int, names: Mapping[str, str]) -> dict[str, str]:
     return {theirs.format(i): ours.format(i) for theirs, ours in names.items() for i in range(depth)}
 
 
-def _joined(tensors: Tensors) -> Tensors:
-    """Separate queries, keys and values of each block as the one tensor that timm has, in this order."""
+def _joined(tensors: Tensors, axis: int = 0) -> Tensors:
+    """Separate queries, keys and values of each block as the one tensor that timm has, in this order along ``axis``."""
     for name in list(tensors):
         if match := _QUERY_KEY_VALUE.fullmatch(name):
             block, kind = match.groups()
             names = [f"{block}{part}{kind}" for part in ("query", "key", "value")]
             if all(part in tensors for part in names):
-                tensors[f"{block}qkv{kind}"] = np.concatenate([tensors.pop(part) for part in names])
+                tensors[f"{block}qkv{kind}"] = np.concatenate([tensors.pop(part) for part in names], axis)
     return tensors
 
 

@@ -1,6 +1,6 @@
 """ConvNeXt, supervised on ImageNet-1k."""
 
-from models.catalogue.common import IMAGENET, architecture, torchvision
+from models.catalogue.common import HARMONIZED, IMAGENET, architecture, torchvision
 from models.spec import ModelSpec
 
 
@@ -20,4 +20,13 @@ SPECS = [
     _spec("convnext-small", "ConvNeXt-S", "convnext_small-0c510722.pth"),
     _spec("convnext-base", "ConvNeXt-B", "convnext_base-6075fbad.pth"),
     _spec("convnext-large", "ConvNeXt-L", "convnext_large-ea097f82.pth"),
+    ModelSpec(
+        name="convnext-tiny-harmonized",
+        summary="ConvNeXt-T, trained to attend where people do; weights=PATH of "
+        "https://storage.googleapis.com/serrelab/prj_harmonization/models/convnext_tiny_harmonized.h5",
+        preprocessing=IMAGENET,
+        port=architecture("convnext:convnext_tiny"),
+        weights=None,
+        citation=HARMONIZED,
+    ),
 ]

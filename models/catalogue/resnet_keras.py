@@ -1,6 +1,6 @@
 """ResNet-50 as keras-applications has it, and as harmonised with human attention."""
 
-from models.catalogue.common import IMAGENET, architecture
+from models.catalogue.common import HARMONIZED, IMAGENET, architecture
 from models.preprocessing import Preprocessing
 from models.spec import ModelSpec, Weights
 from models.weights.sources import PublicFile
@@ -49,7 +49,6 @@ SPECS = [
         preprocessing=IMAGENET,
         port=architecture("resnet_keras:resnet50_v2"),
         weights=None,
-        citation="Fel, Felipe, Linsley & Serre, Harmonizing the object recognition strategies of deep neural networks "
-        "with humans, NeurIPS 2022",
+        citation=HARMONIZED,
     ),
 ]

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from models.catalogue.common import IMAGENET, architecture, torchvision
+from models.catalogue.common import HARMONIZED, IMAGENET, architecture, torchvision
 from models.preprocessing import Preprocessing
 from models.spec import ModelSpec, Weights
-from models.weights.sources import HubFile
+from models.weights.sources import HubFile, PublicFile
 
 _VIT = "Dosovitskiy et al., An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale, ICLR 2021"
 _AUGREG = f"Steiner et al., How to train your ViT?, TMLR 2022; {_VIT}"
@@ -53,6 +53,13 @@ def _deit(name: str, title: str, function: str, weights: Weights, citation: str 
         weights=weights,
         citation=citation,
     )
+
+
+def _distilled(name: str, title: str, function: str, file: str) -> ModelSpec:
+    """From the authors, whose file names carry the first eight digits of the SHA-256."""
+    digits = file.removesuffix(".pth").rsplit("-", 1)[1]
+    source = PublicFile(f"https://dl.fbaipublicfiles.com/deit/{file}", digits)
+    return _deit(name, f"{title}, distilled", function, Weights(source, "original", "Apache-2.0"))
 
 
 SPECS = [
@@ -132,7 +139,25 @@ SPECS = [
             "cd2da27b74ed7f68b599f16c77af3e1e80f01c75f9ad96029d22ce747a247e8e",
         ),
     ),
+    _distilled(
+        "deit-tiny-distilled-patch16", "DeiT-Ti", "distilled_tiny16", "deit_tiny_distilled_patch16_224-b40b3cf7.pth"
+    ),
+    _distilled(
+        "deit-small-distilled-patch16", "DeiT-S", "distilled_small16", "deit_small_distilled_patch16_224-649709d9.pth"
+    ),
+    _distilled(
+        "deit-base-distilled-patch16", "DeiT-B", "distilled_base16", "deit_base_distilled_patch16_224-df68dfff.pth"
+    ),
     _deit("deit3-small-patch16", "DeiT III S/16", "deit3_small16", _hub("deit3_small_patch16_224.fb_in1k"), _DEIT3),
     _deit("deit3-base-patch16", "DeiT III B/16", "deit3_base16", _hub("deit3_base_patch16_224.fb_in1k"), _DEIT3),
     _deit("deit3-large-patch16", "DeiT III L/16", "deit3_large16", _hub("deit3_large_patch16_224.fb_in1k"), _DEIT3),
+    ModelSpec(
+        name="vit-b-16-harmonized",
+        summary="ViT-B/16 (vit-keras), trained to attend where people do; weights=PATH of "
+        "https://storage.googleapis.com/serrelab/prj_harmonization/models/vit-b16_harmonized.h5",
+        preprocessing=IMAGENET,
+        port=architecture("vit:base16_keras"),
+        weights=None,
+        citation=HARMONIZED,
+    ),
 ]

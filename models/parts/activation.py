@@ -14,6 +14,11 @@ def gelu(x: jax.Array) -> jax.Array:
     return 0.5 * x * (1 + lax.erf(x * math.sqrt(0.5)))
 
 
+def tanh_gelu(x: jax.Array) -> jax.Array:
+    """GELU approximated by tanh; equals ``torch.nn.functional.gelu(x, approximate="tanh")``."""
+    return 0.5 * x * (1 + lax.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
 def quick_gelu(x: jax.Array) -> jax.Array:
     """x sigmoid(1.702 x), CLIP's substitute for GELU."""
     return x * jax.nn.sigmoid(1.702 * x)

@@ -40,6 +40,7 @@ PARAMETERS = {
     "convnext-small": 50_223_688,
     "convnext-base": 88_591_464,
     "convnext-large": 197_767_336,
+    "convnext-tiny-harmonized": 28_589_128,
     "swin-tiny": 28_288_354,
     "maxvit-tiny": 30_919_624,
     "levit-256": 18_893_876,  # published as 18.89 million
@@ -62,11 +63,16 @@ PARAMETERS = {
     "vit-base-patch32": 88_224_232,
     "vit-b-16": 86_567_656,
     "vit-b-32": 88_224_232,
+    "vit-b-16-harmonized": 86_567_656,
     "vit-l-16": 304_326_632,
     "vit-l-32": 306_535_400,
     "deit-tiny-patch16": 5_717_416,
     "deit-small-patch16": 22_050_664,
     "deit-base-patch16": 86_567_656,
+    # One token, its position and one classifier more; published rounded: 5.91, 22.44, 87.34 million.
+    "deit-tiny-distilled-patch16": 5_717_416 + 2 * 192 + 193 * 1000,
+    "deit-small-distilled-patch16": 22_050_664 + 2 * 384 + 385 * 1000,
+    "deit-base-distilled-patch16": 86_567_656 + 2 * 768 + 769 * 1000,
     # No class position, two layer scales a block; published rounded: 22.06, 86.59, 304.37 million.
     "deit3-small-patch16": 22_050_664 - 384 + 24 * 384,
     "deit3-base-patch16": 86_567_656 - 768 + 24 * 768,

@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch")
 
 from models.architectures.convnext import port  # noqa: E402
 from models.port import assemble  # noqa: E402
+from models.weights.files import read_tensors  # noqa: E402
 from tests.models.parity import (  # noqa: E402
     check_layers,
     check_modules,
@@ -19,6 +20,7 @@ from tests.models.parity import (  # noqa: E402
     state_of,
 )
 from tests.models.reference.convnext import ConvNeXt  # noqa: E402
+from tests.models.reference.keras_file import keras_file  # noqa: E402
 
 CHANNELS, DEPTHS = (8, 12, 16), (1, 2, 1)
 # Our layers by their names in torchvision.
@@ -99,6 +101,43 @@ def test_files_of_timm(network: Any) -> None:
         assert [path for path, _ in found] == [path for path, _ in wanted]
         for (_, ours), (_, expected) in zip(found, wanted, strict=True):
             np.testing.assert_array_equal(ours[...], expected[...])
+
+
+def in_keras(network: Any) -> dict[str, dict[str, np.ndarray]]:
+    """Layer of keras_cv_attention_models -> its tensors."""
+    layers: dict[str, dict[str, np.ndarray]] = {}
+    for name, tensor in zip(timm_names(), state_of(network).values(), strict=True):
+        path, leaf = name.rsplit(".", 1)
+        parts = path.split(".")
+        if parts[0] == "stages" and parts[2] == "blocks":
+            kinds = {"conv_dw": "dw_conv", "norm": "ln", "fc1": "up_dense", "fc2": "down_dense"}
+            kind = "gamma" if leaf == "gamma" else kinds[parts[-1]]
+            layer = f"stack{int(parts[1]) + 1}_block{int(parts[3]) + 1}_{kind}"
+        elif parts[0] == "stages":
+            layer = f"stack{int(parts[1]) + 1}_downsample_{('ln', 'conv')[int(parts[3])]}"
+        else:
+            layer = {"stem.0": "stem_conv", "stem.1": "stem_ln", "head.norm": "head_ln", "head.fc": "predictions"}[path]
+        if layer.endswith("_ln"):
+            leaf = {"weight": "gamma", "bias": "beta"}[leaf]
+        elif layer.endswith("_gamma"):
+            leaf, tensor = "weight", tensor.reshape(-1)
+        elif leaf == "weight":
+            depthwise = layer.endswith("dw_conv")
+            leaf = "depthwise_kernel" if depthwise else "kernel"
+            order = ((2, 3, 0, 1) if depthwise else (2, 3, 1, 0)) if tensor.ndim == 4 else (1, 0)
+            tensor = tensor.transpose(order)
+        layers.setdefault(layer, {})[leaf] = tensor
+    return layers
+
+
+def test_files_of_keras(network: Any) -> None:
+    tensors = read_tensors(keras_file(in_keras(network)), "convnext_tiny_harmonized.h5")
+    assert tensors["stack2_block2_gamma.weight"].shape == (CHANNELS[1],)
+    wanted = nnx.to_flat_state(nnx.state(ported(port(CHANNELS, DEPTHS), network)))
+    for names in ("keras", None):
+        found = nnx.to_flat_state(nnx.state(assemble(port(CHANNELS, DEPTHS), tensors, "file", names)))
+        for (path, ours), (_, expected) in zip(found, wanted, strict=True):
+            np.testing.assert_array_equal(ours[...], expected[...], err_msg=str(path))
 
 
 def test_hugging_face() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from flax import nnx
 
 torch = pytest.importorskip("torch")
 
@@ -14,7 +15,17 @@ from engine.errors import InputError  # noqa: E402
 from models.architectures.vit import Form, Size, VisionTransformer, port  # noqa: E402
 from models.port import Port, assemble  # noqa: E402
 from models.weights.files import read_tensors  # noqa: E402
-from tests.models.parity import check_layers, check_modules, images, ported, randomised, state_of  # noqa: E402
+from tests.models.parity import (  # noqa: E402
+    check_layers,
+    check_modules,
+    images,
+    ours,
+    ported,
+    randomised,
+    relative_error,
+    state_of,
+)
+from tests.models.reference.keras_file import keras_file  # noqa: E402
 from tests.models.reference.vit import OpenAIClip, OpenAITower, TimmViT, TorchvisionViT  # noqa: E402
 
 # Two blocks: one whose input is the tokens and one whose input is a block. Three heads tell heads from channels.
@@ -28,6 +39,8 @@ FORMS = {
     "deit3": Form(SIZE, **EVEN, outputs=OUTPUTS, layer_scale=1e-6, class_position=False),
     "dinov2": Form(SIZE, **EVEN, outputs=None, layer_scale=1e-5),
     "clip": Form(SIZE, **ODD, outputs=OUTPUTS, epsilon=1e-5, clip=True),
+    "distilled": Form(SIZE, **ODD, outputs=OUTPUTS, distilled=True),
+    "keras": Form(SIZE, **EVEN, outputs=OUTPUTS, tanh=True),
 }
 
 
@@ -43,6 +56,8 @@ def timm(form: Form) -> Any:
             scaled=form.layer_scale is not None,
             class_position=form.class_position,
             clip=form.clip,
+            distilled=form.distilled,
+            tanh=form.tanh,
         )
     )
     if form.clip:
@@ -71,6 +86,8 @@ TIMM = {"": "blocks.{}", ".attn": "blocks.{}.attn", ".mlp.act": "blocks.{}.mlp.a
         ("vit", r"patch_embed|blocks\.0|blocks\.0\.(norm1|attn|mlp)|norm|head"),
         ("deit3", r"patch_embed|blocks\.0|blocks\.0\.ls1"),
         ("clip", r"patch_embed|norm_pre|blocks\.0|blocks\.0\.mlp|head"),
+        ("distilled", r"head|head_dist"),
+        ("keras", r"blocks\.0|blocks\.0\.mlp"),
     ],
 )
 def test_each_module_on_the_same_input(name: str, pattern: str) -> None:
@@ -83,6 +100,76 @@ def test_end_to_end(name: str) -> None:
     network, here = timm(FORMS[name]), port(FORMS[name])
     where = modules(here, "norm_pre", TIMM, "norm", "head")
     check_layers(ported(here, network, "timm"), network, images(FORMS[name].image), where, class_token)
+
+
+def test_distilled_end_to_end() -> None:
+    """The logits are the mean of two classifiers, which no single module gives."""
+    network, here = timm(FORMS["distilled"]), port(FORMS["distilled"])
+    where = modules(here, "norm_pre", TIMM, "norm", "")
+    assert not {"head", "heads", "classifier"} & set(here.aliases)
+
+    def both_tokens(layer: str, tensor: Any) -> Any:
+        return tensor[:, :2].mean(1) if layer == "pooled" else tensor
+
+    for names in ("timm", "original"):
+        check_layers(ported(here, network, names), network, images(33), where, both_tokens)
+    with pytest.raises(InputError, match=r"unexpected: dist_token .*unexpected: head_dist\.weight"):
+        assemble(port(FORMS["vit"]), state_of(network), "file", "timm")
+
+
+def in_keras(network: Any, products: str) -> dict[str, dict[str, np.ndarray]]:
+    """Layer of vit-keras -> path of a tensor within it -> array; ``products`` stands before the products of the MLP."""
+    layers: dict[str, dict[str, np.ndarray]] = {}
+    outside = {
+        "cls_token": ("class_token", "cls"),
+        "pos_embed": ("Transformer/posembed_input", "pos_embedding"),
+        "patch_embed.proj": ("embedding", ""),
+        "norm": ("Transformer/encoder_norm", ""),
+        "head": ("head", ""),
+    }
+    inside = {
+        "norm1": "LayerNorm_0",
+        "norm2": "LayerNorm_2",
+        "attn.proj": "MultiHeadDotProductAttention_1/out",
+        "mlp.fc1": f"{products}Dense_0",
+        "mlp.fc2": f"{products}Dense_1",
+    }
+    for name, tensor in state_of(network).items():
+        if name in outside:
+            layer, leaf = outside[name]
+            layers.setdefault(layer, {})[leaf] = tensor
+            continue
+        path, leaf = name.rsplit(".", 1)
+        if "norm" in path:
+            leaf = {"weight": "gamma", "bias": "beta"}[leaf]
+        elif leaf == "weight":
+            leaf, tensor = "kernel", tensor.transpose((2, 3, 1, 0) if tensor.ndim == 4 else (1, 0))
+        if path in outside:
+            layers.setdefault(outside[path][0], {})[leaf] = tensor
+            continue
+        _, index, part = path.split(".", 2)
+        block = layers.setdefault(f"Transformer/encoderblock_{index}", {})
+        if part == "attn.qkv":
+            for kind, third in zip(("query", "key", "value"), np.split(tensor, 3, -1), strict=True):
+                block[f"MultiHeadDotProductAttention_1/{kind}/{leaf}"] = third
+        else:
+            block[f"{inside[part]}/{leaf}"] = tensor
+    return layers
+
+
+# What stands before the names of the MLP's products depends on the version of vit-keras.
+@pytest.mark.parametrize("products", ["", "MlpBlock_3/", "Transformer/encoderblock_0/"])
+def test_files_of_keras(products: str) -> None:
+    network, here = timm(FORMS["keras"]), port(FORMS["keras"])
+    tensors = read_tensors(keras_file(in_keras(network, products)), "vit-b16_harmonized.h5")
+    wanted = nnx.to_flat_state(nnx.state(ported(here, network, "timm")))
+    for names in ("keras", None):
+        found = nnx.to_flat_state(nnx.state(assemble(here, tensors, "file", names)))
+        for (path, mine), (_, expected) in zip(found, wanted, strict=True):
+            np.testing.assert_array_equal(mine[...], expected[...], err_msg=str(path))
+    if not products:
+        where = modules(here, "norm_pre", TIMM, "norm", "head")
+        check_layers(assemble(here, tensors, "file", "keras"), network, images(32), where, class_token)
 
 
 def test_torchvision() -> None:
@@ -142,6 +229,16 @@ def test_hugging_face_vit(tmp_path: Path) -> None:
         "embeddings.mask_token": np.ones(3),
     }
     assemble(port(replace(FORMS["vit"], outputs=None)), trunk, "file", "hf")
+
+
+def test_hugging_face_deit(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.DeiTConfig(**HUGGING_FACE, intermediate_size=4 * SIZE.channels, num_labels=OUTPUTS)
+    network = randomised(transformers.DeiTForImageClassificationWithTeacher(config))
+    here = port(replace(FORMS["distilled"], epsilon=config.layer_norm_eps))
+    found = assemble(here, saved(network, tmp_path), "file", "hf")(ours(images(33)))["logits"]
+    with torch.inference_mode():
+        assert relative_error(found, network(images(33)).logits) < 1e-4
 
 
 def test_hugging_face_dinov2(tmp_path: Path) -> None:

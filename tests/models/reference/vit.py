@@ -1,6 +1,8 @@
 """Vision transformers with timm's names, with torchvision's and with OpenAI's."""
 
 from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -35,7 +37,9 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    def __init__(self, channels: int, heads: int, epsilon: float, scaled: bool, quick: bool) -> None:
+    def __init__(
+        self, channels: int, heads: int, epsilon: float, scaled: bool, activation: Callable[[], nn.Module]
+    ) -> None:
         super().__init__()
         self.norm1, self.norm2 = nn.LayerNorm(channels, epsilon), nn.LayerNorm(channels, epsilon)
         self.attn = Attention(channels, heads)
@@ -43,7 +47,7 @@ class Block(nn.Module):
         self.mlp = nn.Sequential(
             OrderedDict(
                 fc1=nn.Linear(channels, 4 * channels),
-                act=QuickGelu() if quick else nn.GELU(),
+                act=activation(),
                 fc2=nn.Linear(4 * channels, channels),
             )
         )
@@ -63,7 +67,8 @@ class PatchEmbed(nn.Module):
 
 
 class TimmViT(nn.Module):
-    """``scaled``: layer scale; ``class_position``: false in DeiT III; ``clip``: the differences of CLIP's towers."""
+    """``scaled``: layer scale; ``class_position``: false in DeiT III; ``clip``: the differences of CLIP's towers;
+    ``distilled``: DeiT's second token and classifier; ``tanh``: the approximate GELU."""
 
     def __init__(
         self,
@@ -78,24 +83,35 @@ class TimmViT(nn.Module):
         scaled: bool = False,
         class_position: bool = True,
         clip: bool = False,
+        distilled: bool = False,
+        tanh: bool = False,
     ) -> None:
         super().__init__()
         self.patch_embed = PatchEmbed(channels, patch, bias=not clip)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, channels))
-        self.pos_embed = nn.Parameter(torch.zeros(1, (image // patch) ** 2 + class_position, channels))
+        self.dist_token = nn.Parameter(torch.zeros(1, 1, channels)) if distilled else None
+        self.head_dist = nn.Linear(channels, outputs) if distilled and outputs else None
+        positions = (image // patch) ** 2 + class_position + distilled
+        self.pos_embed = nn.Parameter(torch.zeros(1, positions, channels))
         self.norm_pre = nn.LayerNorm(channels, epsilon) if clip else nn.Identity()
-        self.blocks = nn.Sequential(*(Block(channels, heads, epsilon, scaled, clip) for _ in range(depth)))
+        activation = QuickGelu if clip else partial(nn.GELU, "tanh" if tanh else "none")
+        self.blocks = nn.Sequential(*(Block(channels, heads, epsilon, scaled, activation) for _ in range(depth)))
         self.norm = nn.LayerNorm(channels, epsilon)
         self.head = nn.Linear(channels, outputs) if outputs else nn.Identity()
         self.class_position = class_position
 
     def forward(self, x: Any) -> Any:
         patches, token = self.patch_embed(x), self.cls_token.expand(len(x), -1, -1)
+        if self.dist_token is not None:
+            token = torch.cat([token, self.dist_token.expand(len(x), -1, -1)], 1)
         if self.class_position:
             x = torch.cat([token, patches], 1) + self.pos_embed
         else:
             x = torch.cat([token, patches + self.pos_embed], 1)
-        return self.head(self.norm(self.blocks(self.norm_pre(x)))[:, 0])
+        x = self.norm(self.blocks(self.norm_pre(x)))
+        if self.head_dist is None:
+            return self.head(x[:, 0])
+        return (self.head(x[:, 0]) + self.head_dist(x[:, 1])) / 2
 
 
 class MultiheadBlock(nn.Module):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import InputError
+from models.catalogue.common import WHOLE, torchvision
 from models.weights.sources import HubFile, LocalFile, PackagedFile, Places, PublicFile, sha256_of
 
 
@@ -73,6 +74,18 @@ def test_public_file_is_known_by_the_first_digits(tmp_path: Path) -> None:
     lying.write_bytes(b"altered")
     with pytest.raises(InputError, match=f"wrong checksum.*wanted sha256:{digest[:8]} "):
         file.locate(found)
+
+
+def test_all_pinned_digits_of_a_public_file_count(tmp_path: Path) -> None:
+    digest = hashlib.sha256(b"weights").hexdigest()
+    lying = put(tmp_path, "example.org/net.pth", b"weights")
+    assert PublicFile("https://example.org/net.pth", digest).locate(places(tmp_path)) == lying
+    with pytest.raises(InputError, match="wrong checksum"):  # though the first eight are right
+        PublicFile("https://example.org/net.pth", digest[:-1] + "0g"[digest[-1] == "0"]).locate(places(tmp_path))
+    for file, whole in WHOLE.items():
+        assert len(whole) == 64
+        assert torchvision(file).source.describe()[1] == f"SHA-256 {whole}"
+        assert whole.startswith(file.removesuffix(".pth").rsplit("-", 1)[1])
 
 
 def test_public_file_known_by_its_md5_alone(tmp_path: Path) -> None:
