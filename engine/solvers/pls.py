@@ -61,6 +61,7 @@ def kernel_pls(
     *,
     components: int = 25,
     predictions: bool = False,
+    tol: float = TOL,
 ) -> KernelPLS:
     """Fits the train part of every split and scores its test part.
 
@@ -76,6 +77,7 @@ def kernel_pls(
         splits: train and test stimuli; inner folds have no part in it.
         components: no more than train stimuli.
         predictions: return the predicted responses to the test stimuli as well.
+        tol: as for ``fit_pls``.
 
     Raises:
         InputError: shapes, folds or values that cannot be used.
@@ -90,7 +92,7 @@ def kernel_pls(
     measured = jnp.asarray(responses - means, kernel.dtype)
     trains = np.stack([np.isin(used, split.train) for split in splits])
     _check_components(components, trains)
-    every = nipals.components(kernel, measured, trains, components, MAX_ITER, TOL)
+    every = nipals.components(kernel, measured, trains, components, MAX_ITER, tol)
     correlations, explained, turns, guesses = [], [], [], []
     for split, train, found in zip(splits, trains, every, strict=True):
         scored = _scored(found.scores, measured, train, np.searchsorted(used, split.test))
