@@ -13,6 +13,7 @@ from engine.errors import InputError
 from engine.field_of_view import check_known, place
 from engine.gram import Summary
 from engine.predictor import Stages
+from engine.principal_components import Components, components_summary
 from engine.recording import Recording
 from engine.reduction import Reduction, reduced, reduced_shape
 from engine.stimuli import digest, prepare_all
@@ -46,7 +47,7 @@ class FromModel:
     """
 
     def __init__(
-        self, model: Model, layers: Sequence[str], view: View = View(), reduction: Reduction | None = None
+        self, model: Model, layers: Sequence[str], view: View = View(), reduction: Reduction | Components | None = None
     ) -> None:
         spec, weights = model.spec, model.spec.weights
         self.name, self.layers = spec.name, layers
@@ -56,17 +57,17 @@ class FromModel:
             "weights": model.weights_digest,
             # What is done to the pixels after their digest was taken.
             "normalisation": [spec.preprocessing.mean, spec.preprocessing.std],
-        } | ({"reduction": asdict(reduction)} if reduction else {})
-        pinned = weights is not None and not model.weights_digest.startswith(("random", "answers"))
+        } | ({"reduction": _key(reduction, spec, view)} if reduction else {})
         self.about: Mapping[str, object] = {
             "name": spec.name,
             "weights": model.weights_digest,
-            "licence": weights.licence if weights and pinned else None,
-            "citation": spec.citation,
+            "licence": weights.licence if weights and model.pinned else None,
+            "citation": spec.citation if model.pinned else None,
             "preprocessing": asdict(spec.preprocessing) | {"resize": spec.preprocessing.shorter_side},
         }
         self._model, self._view, self._reduction = model, view, reduction
         self._shown: tuple[Recording, np.ndarray, str] | None = None
+        self._reference: np.ndarray | None = None
 
     def stimuli(self, recording: Recording, stages: Stages) -> str:
         """Digest of the pixels that the model is given.
@@ -93,13 +94,19 @@ class FromModel:
             return
         shapes = {layer: shape for layer, shape in layer_shapes(self._model.spec).items() if layer in missing}
         apply: Apply = self._model.apply
-        if self._reduction:
+        stimuli, count = len(images), 0
+        if isinstance(self._reduction, Components):
+            count = self._reduction.size
+            images = np.concatenate([images, self._fitted(self._reduction, stages)])
+        elif self._reduction:
             apply = reduced(apply, shapes, self._reduction)
             shapes = {layer: reduced_shape(shape, self._reduction) for layer, shape in shapes.items()}
         units = {layer: prod(shape) for layer, shape in shapes.items()}
         advance = stages.stage(f"{recording.name}: {self.name}", image_passes(units, len(images), budget), "images")
         keep = True
         for layer, summary in layer_summaries(apply, self._model.params, units, images, budget=budget, advance=advance):
+            if count:
+                summary = components_summary(summary, stimuli, count)
             try:
                 if keep:
                     store.save_summary(cache, keys[layer], summary)
@@ -115,6 +122,31 @@ class FromModel:
             images = pixels(recording, self._model.spec, self._view, stages)
             self._shown = recording, images, digest(images)
         return self._shown[1:]
+
+    def _fitted(self, components: Components, stages: Stages) -> np.ndarray:
+        """The pixels of the reference images. They are nobody's stimuli: each fills the input, whatever its width."""
+        if self._reference is None:
+            images = components.reference.images
+            advance = stages.stage("reduction.images: decoding", len(images), "images")
+            spec, fit = self._model.spec, self._view.fit
+            self._reference = prepare_all(
+                images, lambda image: prepare(image, spec.preprocessing, fit), advance=advance
+            )
+        return self._reference
+
+
+def _key(reduction: Reduction | Components, spec: ModelSpec, view: View) -> Mapping[str, object]:
+    """Everything that can change what is left of a layer."""
+    if isinstance(reduction, Reduction):
+        return asdict(reduction)
+    # The stimuli's pixels are in every key, by their digest; of these images, the files and what is done to them.
+    return {
+        "kind": "pca",
+        "size": reduction.size,
+        "images": reduction.reference.digest,
+        "fit": view.fit,
+        "preprocessing": asdict(spec.preprocessing) | {"resize": spec.preprocessing.shorter_side},
+    }
 
 
 def pixels(recording: Recording, spec: ModelSpec, view: View, stages: Stages) -> np.ndarray:

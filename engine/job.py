@@ -13,10 +13,11 @@ import pandas as pd
 
 from engine import score
 from engine.gram import Summary
-from engine.metrics.ridge import LayerScores, Ridge, score_layer
+from engine.metrics.metric import Metric, Score
+from engine.metrics.scores import Scores
 from engine.predictor import Predictor, Stages
 from engine.recording import Recording
-from engine.score import Target
+from engine.target import Target
 
 
 @dataclass(frozen=True)
@@ -24,14 +25,14 @@ class Outcome:
     """What a job leaves.
 
     Attributes:
-        rows: every recording x neuroid x layer x split.
-        layers: layer x region.
-        best: region.
+        rows: metric -> every recording x target x layer x split.
+        layers: metric x layer x region.
+        best: metric x region.
         digests: recording -> of the stimuli as the predictor takes them, and of the responses.
         seconds: stage -> time it took.
     """
 
-    rows: pd.DataFrame
+    rows: Mapping[str, pd.DataFrame]
     layers: pd.DataFrame
     best: pd.DataFrame
     digests: Mapping[str, Mapping[str, str]]
@@ -41,7 +42,7 @@ class Outcome:
 def run(
     predictor: Predictor,
     recordings: Sequence[tuple[Recording, Target]],
-    settings: Ridge,
+    metrics: Sequence[Metric],
     *,
     cache: Path,
     budget: int,
@@ -51,30 +52,34 @@ def run(
 
     Args:
         recordings: the stimuli of each, and what is to be predicted.
+        metrics: all are computed from one pass of the model.
         cache: folder where layer summaries are kept and looked for.
         budget: bytes that activations may take at once.
     """
     layers = predictor.layers
-    frames: list[pd.DataFrame] = []
+    frames: dict[str, list[pd.DataFrame]] = {metric.name: [] for metric in metrics}
+    bound = [[metric.bind(target) for metric in metrics] for _, target in recordings]
     digests: dict[str, dict[str, str]] = {}
     seconds: dict[str, float] = {}
-    for recording, target in recordings:
+    for (recording, target), measures in zip(recordings, bound, strict=True):
         name = recording.name
         clock = _Clock(seconds)
         digests[name] = {"stimuli": predictor.stimuli(recording, stages), "responses": recording.digest()}
         clock("decoding")
         made = predictor.summaries(recording, cache=cache, budget=budget, stages=stages)
-        scores = _scores(made, len(layers), target, settings, name, seconds, stages)
-        unresolved = {layer: s.unresolved for layer, s in scores.items() if s.unresolved}
-        if unresolved:
-            stages.say(
-                f"{name}: {sum(unresolved.values())} chosen penalties in {', '.join(unresolved)} lie below the "
-                "resolution of float32 activations; raise the smallest of metric.penalties"
-            )
-        frames.append(score.neuroid_table(scores, layers, target))
+        found = _scores(made, len(layers), measures, name, seconds, stages)
+        clock = _Clock(seconds)
+        for number, metric in enumerate(metrics):
+            scores = {layer: each[number] for layer, each in found.items()}
+            for layer in layers:
+                for note in scores[layer].notes:
+                    stages.say(f"{name}, {layer}, {metric.name}: {note}")
+            frames[metric.name].append(score.score_table(metric, scores, layers, target))
+        clock("tables")
     clock = _Clock(seconds)
-    rows = pd.concat(frames, ignore_index=True)
-    layer_table, best = score.layer_table(rows), score.best_layers(rows)
+    rows = {name: pd.concat(each, ignore_index=True) for name, each in frames.items()}
+    tables = [(score.layer_table(each, rows[each.name]), score.best_layers(each, rows[each.name])) for each in metrics]
+    layer_table, best = (pd.concat(parts, ignore_index=True) for parts in zip(*tables, strict=True))
     clock("tables")
     return Outcome(rows, layer_table, best, digests, seconds)
 
@@ -82,21 +87,19 @@ def run(
 def _scores(
     summaries: Iterable[tuple[str, Summary]],
     count: int,
-    target: Target,
-    settings: Ridge,
+    measures: Sequence[Score],
     name: str,
     seconds: dict[str, float],
     stages: Stages,
-) -> dict[str, LayerScores]:
+) -> dict[str, list[Scores]]:
     """Scores each layer in a second thread while the next are made: neither alone keeps every core busy."""
     clock, solving = _Clock(seconds), 0.0
-    regions = list(target.neuroids["region"])
     advance = stages.stage(f"{name}: scoring", count, "layers")
 
-    def solve(summary: Summary) -> LayerScores:
+    def solve(summary: Summary) -> list[Scores]:
         nonlocal solving
         started = time.perf_counter()
-        scores = score_layer(summary, target.responses, regions, target.splits, settings)
+        scores = [measure(summary) for measure in measures]
         solving += time.perf_counter() - started
         advance(1)
         return scores
@@ -109,8 +112,8 @@ def _scores(
         except BaseException:
             solver.shutdown(wait=False, cancel_futures=True)
             raise
-    clock("waiting for ridge")
-    stage = "ridge (beside the rest)"
+    clock("waiting for scores")
+    stage = "scores (beside the rest)"
     seconds[stage] = seconds.get(stage, 0.0) + solving
     return scores
 

@@ -1,172 +1,134 @@
-"""The main job: one model against one recording, every layer, every neuroid.
+"""From raw scores to tables: every neuroid, every layer, the best layers.
 
 Arrays and tables in, tables out; files, printing and settings are in engine.commands.score.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.stats import bootstrap
 
-from engine import ceilings
-from engine.errors import InputError, unknown
-from engine.metrics.ridge import LayerScores, check
-from engine.recording import Recording
-from engine.solvers.folds import Split
+from engine.metrics.metric import Metric
+from engine.metrics.scores import Scores
 from engine.statistics import bootstrap_median
+from engine.target import Target
 
-CEILED = "r|r|/c: squared correlation over reliability, per neuroid, keeping the sign; median over neuroids"
+CEILED = {
+    "neuroid": "r|r|/c: squared correlation over reliability, per neuroid, keeping the sign; median over neuroids",
+    "population": "score over the upper noise ceiling of its region, mean over subjects",
+}
 
 
-@dataclass(frozen=True)
-class Target:
-    """The responses of one recording that can be scored, and how.
+def score_table(metric: Metric, scores: Mapping[str, Scores], layers: Sequence[str], wanted: Target) -> pd.DataFrame:
+    """Every target x layer x split of one metric, one row each.
 
-    Attributes:
-        recording: name.
-        responses: stimuli x kept neuroids, averages over repetitions.
-        neuroids: table of the kept neuroids, with a column ``ceiling`` (reliability c, NaN where unknown).
-        excluded: neuroid id -> why it was left out.
-        splits: over all stimuli.
-        ceiling: the formula behind the column, or why there is none.
+    The columns of the neuroid table (of a population: ``region`` and ``subject``), then ``score``, ``selection`` (of
+    the training stimuli; layers are chosen by it) and the metric's details. Those of a population measure are
+    ``whole``, the score over all stimuli, and ``ceiling``, the upper noise ceiling of that.
     """
-
-    recording: str
-    responses: np.ndarray
-    neuroids: pd.DataFrame
-    excluded: Mapping[str, str]
-    splits: Sequence[Split]
-    ceiling: str
-
-
-def target(recording: Recording, splits: Sequence[Split], regions: Sequence[str] | None = None) -> Target:
-    """Checks the responses, leaves out neuroids that cannot be scored (saying which), and finds the ceiling.
-
-    Args:
-        recording: with responses of neuroids.
-        splits: over its stimuli.
-        regions: score these only; None for all.
-
-    Raises:
-        InputError: the recording has RDMs only, lacks a region, or no neuroid can be scored.
-    """
-    responses = recording.responses
-    for region in regions or ():
-        if region not in recording.regions:
-            raise unknown(f"region of {recording.name}", region, recording.regions)
-    wanted = np.ones(len(recording.neuroids), bool)
-    if regions is not None:
-        wanted = recording.neuroids["region"].isin(list(regions)).to_numpy()
-    excluded: dict[str, str] = {}
-    with np.errstate(invalid="ignore"):
-        finite = np.isfinite(responses)
-        low = np.where(finite, responses, np.inf).min(axis=0)
-        high = np.where(finite, responses, -np.inf).max(axis=0)
-    columns = zip(recording.neuroids.index, wanted, finite.any(axis=0), low == high, strict=True)
-    for name, asked, there, constant in columns:
-        if not asked:
-            continue
-        if not there:
-            excluded[str(name)] = "no responses (all NaN)"
-        elif constant:
-            excluded[str(name)] = "constant response"
-    kept = wanted & ~recording.neuroids.index.isin(list(excluded))
-    if not kept.any():
-        raise InputError(
-            f"recording '{recording.name}': none of its {wanted.sum()} neuroids can be scored "
-            f"({len(excluded)} are all-NaN or constant)"
-        )
-    responses = responses[:, kept]
-    check(responses, splits)
-    reliability, convention = _ceiling(recording, responses, kept)
-    return Target(
-        recording.name,
-        responses,
-        recording.neuroids[kept].assign(ceiling=reliability),
-        excluded,
-        splits,
-        convention,
-    )
-
-
-def _ceiling(recording: Recording, responses: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, str]:
-    if recording.truth is not None:
-        return ceilings.known(recording.truth[:, kept], responses), "known: squared r with the noise-free responses"
-    if recording.repeats is None or len(recording.repeats) < 2:
-        return np.full(responses.shape[1], np.nan), "no repeats: no ceiling"
-    return ceilings.split_half(recording.repeats[:, :, kept]), ceilings.CONVENTION
-
-
-def neuroid_table(scores: Mapping[str, LayerScores], layers: Sequence[str], wanted: Target) -> pd.DataFrame:
-    """Every neuroid x layer x split: r, chosen penalty, inner score, ceiling. One row each."""
+    targets = _targets(metric, wanted)
     frames = []
     for depth, layer in enumerate(layers):
-        splits, count = scores[layer].pearson.shape
+        found = scores[layer]
+        splits, count = found.value.shape
         rows = np.tile(np.arange(count), splits)
-        frame = wanted.neuroids.reset_index(names="neuroid").iloc[rows].reset_index(drop=True)
+        frame = targets.iloc[rows].reset_index(drop=True)
         frame.insert(0, "recording", wanted.recording)
-        frame.insert(1, "layer", layer)
-        frame.insert(2, "depth", depth)
-        frame.insert(3, "split", np.repeat(np.arange(splits), count))
-        frame["r"] = scores[layer].pearson.ravel()
-        frame["penalty"] = scores[layer].penalty.ravel()
-        frame["inner_score"] = scores[layer].selection.ravel()
+        frame.insert(1, "metric", metric.name)
+        frame.insert(2, "layer", layer)
+        frame.insert(3, "depth", depth)
+        frame.insert(4, "split", np.repeat(np.arange(splits), count))
+        frame["score"] = found.value.ravel()
+        frame["selection"] = found.selection.ravel()
+        for name, values in found.details.items():
+            frame[name] = values.ravel()
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)
 
 
-def layer_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row per layer x region: median raw score with interval, ceiling and ceiled score.
-
-    A neuroid's score is its mean r over splits; a region's is the median over neuroids, with a 95 % bootstrap
-    interval over neuroids. ``ceiling`` is the median over neuroids of sqrt(c), the r of a perfect model.
-    """
-    per_neuroid = (
-        rows.groupby(["region", "depth", "layer", "recording", "neuroid"], sort=False)
-        .agg(r=("r", "mean"), ceiling=("ceiling", "first"))
-        .reset_index()
-    )
-    return pd.DataFrame(
-        [
-            {"region": region, "layer": layer, "depth": depth} | _aggregate(part)
-            for (region, depth, layer), part in per_neuroid.groupby(["region", "depth", "layer"], sort=False)
-        ]
-    )
+def _targets(metric: Metric, wanted: Target) -> pd.DataFrame:
+    if metric.per == "neuroid":
+        return wanted.neuroids.reset_index(names="neuroid")
+    return pd.DataFrame([{"region": each.region, "subject": each.subject} for each in wanted.populations])
 
 
-def best_layers(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row per region: the score of the layer chosen, in each split, without looking at its test stimuli.
+def layer_table(metric: Metric, rows: pd.DataFrame) -> pd.DataFrame:
+    """One row per layer x region of one metric: score with interval, ceiling and ceiled score.
 
-    In each split the layer with the highest median inner score (over neuroids) is taken and its test score kept;
-    ``layer`` is the one chosen most often and ``chosen`` counts all of them.
+    Per neuroid: a neuroid's score is its mean over splits; a region's is the median over neuroids, with a 95 %
+    bootstrap interval over neuroids. ``ceiling`` is the median over neuroids of sqrt(c), the r of a perfect model.
+    Per population: the score over all stimuli, its mean over subjects with a bootstrap interval over subjects, and
+    the upper noise ceiling.
     """
     found = []
-    for region, part in rows.groupby("region", sort=False):
-        inner = part.groupby(["split", "depth", "layer"], sort=True)["inner_score"].median().reset_index()
-        best = inner.loc[inner.groupby("split")["inner_score"].idxmax()]
-        test = part.merge(best[["split", "layer"]], on=["split", "layer"])
-        per_neuroid = test.groupby(["recording", "neuroid"], sort=False).agg(
-            r=("r", "mean"), ceiling=("ceiling", "first")
-        )
-        counts = best["layer"].value_counts()
-        found.append({"region": region, "layer": counts.index[0], "chosen": counts.to_dict()} | _aggregate(per_neuroid))
+    for (region, depth, layer), part in rows.groupby(["region", "depth", "layer"], sort=False):
+        name = {"metric": metric.name, "region": region, "layer": layer, "depth": depth}
+        found.append(name | _aggregate(metric, part, "score" if metric.per == "neuroid" else "whole"))
     return pd.DataFrame(found)
 
 
-def _aggregate(per_neuroid: pd.DataFrame) -> dict[str, float]:
-    r = per_neuroid["r"].to_numpy()
-    reliability = per_neuroid["ceiling"].to_numpy()
-    low, high = bootstrap_median(r)
-    usable = np.isfinite(r) & (reliability > 0)
-    ceiled = r[usable] * np.abs(r[usable]) / reliability[usable]
-    nothing = float("nan")
+def best_layers(metric: Metric, rows: pd.DataFrame) -> pd.DataFrame:
+    """One row per region: the score of the layer chosen, in each split, without looking at its test stimuli.
+
+    In each split the layer with the highest median ``selection`` (over targets) is taken and its test score kept;
+    ``layer`` is the one chosen most often and ``chosen`` counts all of them. Regions are left out where the metric
+    has no score of training stimuli.
+    """
+    found = []
+    for region, part in rows.groupby("region", sort=False):
+        inner = part.groupby(["split", "depth", "layer"], sort=True)["selection"].median().reset_index()
+        inner = inner[inner["selection"].notna()]
+        if inner.empty:
+            continue
+        best = inner.loc[inner.groupby("split")["selection"].idxmax()]
+        test = part.merge(best[["split", "layer"]], on=["split", "layer"])
+        if metric.per == "population":
+            test = test.assign(ceiling=np.nan)  # that of all stimuli does not bound the score of a few
+        counts = best["layer"].value_counts()
+        chosen = {"metric": metric.name, "region": region, "layer": counts.index[0], "chosen": counts.to_dict()}
+        found.append(chosen | _aggregate(metric, test, "score"))
+    return pd.DataFrame(found)
+
+
+def _aggregate(metric: Metric, rows: pd.DataFrame, column: str) -> dict[str, float]:
+    """Of one layer (or the chosen ones) and one region."""
+    owner = ["recording", "neuroid"] if metric.per == "neuroid" else ["recording", "subject"]
+    each = rows.groupby(owner, sort=False).agg(score=(column, "mean"), ceiling=("ceiling", "first"))
+    score, ceiling = each["score"].to_numpy(), each["ceiling"].to_numpy(float)
+    usable = np.isfinite(score) & (ceiling > 0)
+    if metric.per == "neuroid":
+        middle, (low, high) = _median, bootstrap_median(score)
+        perfect = np.sqrt(ceiling[usable])
+        ceiled = score[usable] * np.abs(score[usable]) / ceiling[usable]
+    else:
+        middle, (low, high) = _mean, _bootstrap_mean(score)
+        perfect = ceiling[usable]
+        ceiled = score[usable] / ceiling[usable]
+    finite = score[np.isfinite(score)]
     return {
-        "r": float(np.nanmedian(r)) if np.isfinite(r).any() else nothing,
-        "r_low": low,
-        "r_high": high,
-        "ceiling": float(np.median(np.sqrt(reliability[usable]))) if usable.any() else nothing,
-        "ceiled": float(np.median(ceiled)) if usable.any() else nothing,
-        "neuroids": int(np.isfinite(r).sum()),
-        "neuroids_with_ceiling": int(usable.sum()),
+        "score": middle(finite),
+        "low": low,
+        "high": high,
+        "ceiling": middle(perfect),
+        "ceiled": middle(ceiled),
+        "targets": int(finite.size),
+        "targets_with_ceiling": int(usable.sum()),
     }
+
+
+def _median(values: np.ndarray) -> float:
+    return float(np.median(values)) if values.size else float("nan")
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(np.mean(values)) if values.size else float("nan")
+
+
+def _bootstrap_mean(values: np.ndarray) -> tuple[float, float]:
+    """95 % percentile interval of the mean, resampling subjects; (NaN, NaN) for fewer than two."""
+    finite = values[np.isfinite(values)]
+    if finite.size < 2:
+        return float("nan"), float("nan")
+    interval = bootstrap((finite,), np.mean, n_resamples=2000, method="percentile", rng=0).confidence_interval
+    return float(interval.low), float(interval.high)

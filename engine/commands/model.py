@@ -8,6 +8,7 @@ from rich.table import Table
 
 from engine.report.table import print_whole
 from models import zoo
+from models.preprocessing import Preprocessing
 
 
 def run(given: list[str]) -> int:
@@ -38,19 +39,19 @@ def _list() -> None:
 def _show(name: str) -> None:
     spec = zoo.spec(name)
     shapes = zoo.layer_shapes(name)
-    size = spec.preprocessing.size
     console = Console(soft_wrap=True, highlight=False)
     console.print(f"[bold]{spec.name}[/bold]: {spec.summary}")
     console.print(f"parameters  {zoo.parameter_count(name):,}")
-    console.print(f"input       {size} x {size} pixels, {spec.preprocessing.interpolation} resize")
-    described = (
-        [*spec.weights.source.describe(), f"licence {spec.weights.licence}"] if spec.weights else ["none needed"]
-    )
-    for title, line in zip(["weights", *[""] * len(described)], described, strict=False):
-        console.print(f"{title:12}{line}")
+    port = spec.port()
+    if spec.weights:
+        weights = [*spec.weights.source.describe(), f"licence {spec.weights.licence}"]
+    else:
+        weights = ["none pinned: give a file with weights=PATH" if port.namings else "none needed"]
+    for title, lines in (("input", _input(spec.preprocessing)), ("weights", weights)):
+        for number, line in enumerate(lines):
+            console.print(f"{'' if number else title:12}{line}")
     console.print(f"citation    {spec.citation}")
     table = Table(box=None, header_style="bold", pad_edge=False)
-    port = spec.port()
     others = {layer: [alias for alias, ours in port.aliases.items() if ours == layer] for layer in shapes}
     table.add_column("layer")
     table.add_column("height x width x channels", justify="right")
@@ -62,3 +63,24 @@ def _show(name: str) -> None:
         table.add_row(*row, *([", ".join(others[layer])] if any(others.values()) else []))
     console.print()
     print_whole(table)
+
+
+def _input(wanted: Preprocessing) -> list[str]:
+    """How pictures reach the model, in words."""
+    size, how = f"{wanted.size} x {wanted.size}", wanted.interpolation
+    lines = [
+        f"red, green and blue, {size} pixels",
+        f"model.fit=squash (default): both sides resized to {wanted.size}, {how}",
+        f"model.fit=crop: the shorter side resized to {wanted.shorter_side}, {how}, then the central {size} cut out",
+    ]
+    mean, std = (_once(values) for values in (wanted.mean, wanted.std))
+    scaled = [f"minus the mean {mean}"] if mean != "0" else []
+    scaled += [f"divided by {'the std ' if scaled else ''}{std}"] if std != "1" else []
+    lines.append(", ".join(["each pixel value (0 to 255)", *scaled]))
+    return lines
+
+
+def _once(values: tuple[float, ...]) -> str:
+    """The channels' values, or the one that all have."""
+    words = [f"{value:.4g}" for value in values]
+    return words[0] if len(set(words)) == 1 else ", ".join(words[:-1]) + f" and {words[-1]}"

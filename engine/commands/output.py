@@ -4,6 +4,7 @@ import json
 import math
 import resource
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
@@ -18,15 +19,21 @@ from engine.commands import device
 from engine.commands.cross_validation import sentence
 from engine.commands.schema import Score
 from engine.job import Outcome
+from engine.metrics.metric import Metric
 from engine.predictor import Predictor
 from engine.recording import Recording
 from engine.report.figure import layers_figure, save
 from engine.report.table import best_lines, enumeration, layer_by_region, print_whole
-from engine.score import CEILED, Target
+from engine.score import CEILED
 from engine.store import write_folder
+from engine.target import Target
 
 SUMMARY = "summary.json"
-NUMBERS = "activations and Gram matrices float32, ridge float64, every matrix product at precision 'highest'"
+AGGREGATE = {
+    "neuroid": "mean over splits, median over neuroids",
+    "population": "all stimuli, mean over subjects",
+}
+NUMBERS = "activations and Gram matrices float32, scores float64, every matrix product at precision 'highest'"
 
 
 def summarise(
@@ -35,6 +42,7 @@ def summarise(
     predictor: Predictor,
     recordings: Sequence[Recording],
     targets: Sequence[Target],
+    metrics: Sequence[Metric],
     outcome: Outcome,
 ) -> dict[str, Any]:
     """Everything needed to repeat the run and to read its numbers, as plain values."""
@@ -48,8 +56,7 @@ def summarise(
             for recording, target in zip(recordings, targets, strict=True)
         ],
         "simulated": any(recording.simulated for recording in recordings),
-        "score": "Pearson r on held-out stimuli, mean over splits, median over neuroids, 95 % bootstrap over neuroids",
-        "ceiled": CEILED,
+        "metrics": [_metric(metric) for metric in metrics],
         "numbers": NUMBERS,
         "layers": _records(outcome.layers),
         "best": _records(outcome.best),
@@ -60,6 +67,19 @@ def summarise(
     }
 
 
+def _metric(metric: Metric) -> dict[str, Any]:
+    return {
+        "name": metric.name,
+        "version": metric.version,
+        "symbol": metric.symbol,
+        "owner": "neuroid" if metric.per == "neuroid" else "subject",
+        "measure": metric.measure,
+        "aggregate": AGGREGATE[metric.per],
+        "ceiled": CEILED[metric.per],
+        "ceiled_symbol": "r²/c" if metric.per == "neuroid" else f"{metric.symbol}/c",
+    }
+
+
 def _recording(recording: Recording, target: Target, settings: Score, outcome: Outcome) -> dict[str, Any]:
     ids = recording.stimuli.index.astype(str)
     return {
@@ -67,6 +87,7 @@ def _recording(recording: Recording, target: Target, settings: Score, outcome: O
         "simulated": recording.simulated,
         "stimuli": len(ids),
         "neuroids": target.neuroids["region"].value_counts(sort=False).to_dict(),
+        "populations": Counter(population.region for population in target.populations),
         "excluded": dict(target.excluded),
         "degrees": recording.degrees,
         "ceiling": target.ceiling,
@@ -80,13 +101,21 @@ def _recording(recording: Recording, target: Target, settings: Score, outcome: O
 
 
 def write(folder: Path, summary: Mapping[str, Any], outcome: Outcome) -> None:
-    """The results as a folder that appears whole or not at all: scores.parquet, layers.csv, figure, summary.json."""
-    figure = layers_figure(outcome.layers, outcome.best, title(summary), figure_note(summary))
+    """The results as a folder that appears whole or not at all.
+
+    For each metric ``scores-METRIC.parquet`` and ``layers-METRIC.png`` and ``.svg``; ``layers.csv``, ``summary.json``.
+    """
 
     def fill(temporary: Path) -> None:
-        outcome.rows.to_parquet(temporary / "scores.parquet", index=False)
         outcome.layers.to_csv(temporary / "layers.csv", index=False)
-        save(figure, temporary, "layers")
+        for metric in summary["metrics"]:
+            name = metric["name"]
+            outcome.rows[name].to_parquet(temporary / f"scores-{name}.parquet", index=False)
+            layers, best = (_of(name, table) for table in (outcome.layers, outcome.best))
+            measure = f"{metric['measure']}\n({metric['aggregate']})"
+            heading = f"{title(summary)}: {name}"
+            figure = layers_figure(layers, best, measure, heading, figure_note(summary, metric))
+            save(figure, temporary, f"layers-{name}")
         text = json.dumps(summary, indent=1, allow_nan=False, default=str)
         (temporary / SUMMARY).write_text(text + "\n")
 
@@ -97,11 +126,16 @@ def show(summary: Mapping[str, Any], folder: Path) -> None:
     """Prints the table, the best layers and what the numbers are."""
     console = Console(soft_wrap=True, highlight=False)
     layers, best = (pd.DataFrame(summary[name]).replace({None: math.nan}) for name in ("layers", "best"))
-    console.print(title(summary), style="bold")
-    print_whole(layer_by_region(layers.infer_objects()))
-    console.print()
-    for line in best_lines(best):
-        console.print(line)
+    for metric in summary["metrics"]:
+        name, symbols = metric["name"], (metric["symbol"], metric["ceiled_symbol"])
+        console.print(f"{title(summary)}: {name}", style="bold")
+        print_whole(layer_by_region(_of(name, layers).infer_objects(), *symbols))
+        console.print()
+        for line in best_lines(_of(name, best), *symbols, metric["owner"]):
+            console.print(line)
+        console.print(f"{metric['symbol']}: {metric['measure']}, {metric['aggregate']} [95 % bootstrap]", style="dim")
+        if _of(name, layers)["ceiled"].notna().any():
+            console.print(f"{metric['ceiled_symbol']}: {metric['ceiled']}", style="dim")
     for line in notes(summary):
         console.print(line, style="dim")
     console.print(f"written to {folder}{'/' if folder.name else ''}", style="dim")
@@ -117,13 +151,9 @@ def title(summary: Mapping[str, Any]) -> str:
 def notes(summary: Mapping[str, Any]) -> list[str]:
     """What was held out, which ceiling, what was left out: once for each way it was done."""
     recordings = summary["recordings"]
-    stimuli = sum(recording["stimuli"] for recording in recordings)
-    lines = [f"r: Pearson, held-out stimuli, median over neuroids [95 % bootstrap]; {stimuli} stimuli"]
-    lines += _view(summary)
+    lines = [f"{sum(recording['stimuli'] for recording in recordings)} stimuli", *_view(summary)]
     lines += [f"splits: {text}" for text in dict.fromkeys(recording["splits"] for recording in recordings)]
     lines += [f"ceiling: {text}" for text in dict.fromkeys(recording["ceiling"] for recording in recordings)]
-    if any(row["ceiled"] is not None for row in summary["layers"]):
-        lines.append(f"r²/c: {summary['ceiled']}")
     excluded = sum(len(recording["excluded"]) for recording in recordings)
     if excluded:
         lines.append(f"left out: {excluded} neuroids without responses or with constant ones")
@@ -147,10 +177,12 @@ def _view(summary: Mapping[str, Any]) -> list[str]:
     return [f"stimuli: {'; '.join(how)}"] if how else []
 
 
-def figure_note(summary: Mapping[str, Any]) -> str:
-    """The line under the figure."""
+def figure_note(summary: Mapping[str, Any], metric: Mapping[str, Any]) -> str:
+    """The line under the figure of a metric."""
     recordings = summary["recordings"]
-    text = f"Band: 95 % bootstrap over neuroids. Ring: layer chosen on inner folds. Splits: {recordings[0]['splits']}."
+    text = f"Band: 95 % bootstrap. Ring: layer chosen on training stimuli. Splits: {recordings[0]['splits']}."
+    if metric["owner"] == "subject":
+        return f"{text}\nDashed: upper noise ceiling, where a region has two subjects or more."
     if any(row["ceiling"] is not None for row in summary["layers"]):
         text += f"\nDashed: r of a perfect model, sqrt(c); c {recordings[0]['ceiling']}."
     else:
@@ -165,6 +197,11 @@ def exclusions(target: Target) -> str:
         by_reason.setdefault(reason, []).append(name)
     parts = [f"{len(names)} with {reason}: {enumeration(names, 5)}" for reason, names in by_reason.items()]
     return f"{target.recording}: left out {'; '.join(parts)}"
+
+
+def _of(metric: str, table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of one metric."""
+    return table if table.empty else table[table["metric"] == metric]
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -3,12 +3,16 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from engine.commands import schema
 from engine.commands.schema import Score
+from engine.errors import InputError
 from engine.features_file import open_features
 from engine.from_features import FromFeatures
 from engine.from_model import FromModel, View
 from engine.predictor import Predictor, choose_layers
+from engine.principal_components import Components
 from engine.reduction import Reduction
+from engine.reference_images import reference_images
 from models import zoo
 from models.external import entry_spec
 from models.port import Choice, load
@@ -19,9 +23,14 @@ def prepared(wanted: Score) -> Callable[[Places], Predictor]:
     """Checks names, layers and files now; what it returns loads the weights.
 
     Raises:
-        InputError: an unknown model, layer or file; names the nearest.
+        InputError: an unknown model, layer, file or folder; names the nearest.
     """
     if wanted.features is not None:
+        if wanted.reduction.kind != "none":
+            raise InputError(
+                f"reduction.kind={wanted.reduction.kind}: features made elsewhere are scored as they are; reduce them "
+                "where they are made"
+            )
         file = open_features(Path(wanted.features).expanduser())
         layers = choose_layers(str(file.path), file.layers, {}, wanted.layers)
         return lambda places: FromFeatures(file, layers)
@@ -30,7 +39,14 @@ def prepared(wanted: Score) -> Callable[[Places], Predictor]:
     port = spec.port()
     layers = choose_layers(spec.name, port.layers, port.aliases, wanted.layers)
     choice = Choice(wanted.weights.source, wanted.weights.names, wanted.weights.seed)
-    reduction = wanted.reduction
-    kept = None if reduction.kind == "none" else Reduction(reduction.kind, reduction.size, reduction.seed)
-    view = View(model.fit, model.visual_degrees)
-    return lambda places: FromModel(load(spec, choice, places), layers, view, kept)
+    view, reduction = View(model.fit, model.visual_degrees), _reduction(wanted.reduction)
+    return lambda places: FromModel(load(spec, choice, places), layers, view, reduction)
+
+
+def _reduction(wanted: schema.Reduction) -> Reduction | Components | None:
+    if wanted.kind == "none":
+        return None
+    if wanted.kind == "pca":
+        assert wanted.images is not None  # as schema.typed makes sure
+        return Components(wanted.size, reference_images(Path(wanted.images).expanduser(), wanted.size))
+    return Reduction(wanted.kind, wanted.size, wanted.seed)

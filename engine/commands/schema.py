@@ -6,6 +6,7 @@ from typing import Any
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from engine.commands.metrics import METRICS, check
 from engine.errors import InputError
 from models.preprocessing import FITS
 
@@ -31,16 +32,7 @@ class Reduction:
     kind: Any = MISSING  # checked against ALLOWED
     size: int = MISSING
     seed: int = MISSING
-
-
-@dataclass
-class Metric:
-    name: str = MISSING
-    penalties: list[float] = MISSING
-    relative: bool = MISSING
-    select: Any = MISSING  # checked against ALLOWED
-    choose: Any = MISSING
-    components: int | None = None
+    images: str | None = None
 
 
 @dataclass
@@ -76,7 +68,7 @@ class Score:
     features: str | None = None
     reduction: Reduction = field(default_factory=Reduction)
     dataset: dict[str, Any] = field(default_factory=dict)
-    metric: Metric = field(default_factory=Metric)
+    metric: dict[str, Any] = field(default_factory=dict)  # name -> its settings (engine.commands.metrics)
     cv: Any = MISSING
     layers: Any = MISSING
     regions: Any = MISSING
@@ -89,9 +81,7 @@ class Score:
 CV = {"kfold": Kfold, "shuffle": Shuffle}
 ALLOWED = {
     "model.fit": FITS,
-    "reduction.kind": ("none", "mean", "subset", "projection"),
-    "metric.select": ("r2", "pearson", "mse"),
-    "metric.choose": ("neuroid", "region", "all"),
+    "reduction.kind": ("none", "mean", "subset", "projection", "pca"),
 }
 
 
@@ -105,6 +95,8 @@ def typed(config: DictConfig) -> Score:
         kind = config.cv.kind
         merged = OmegaConf.merge(OmegaConf.structured(Score), config)
         merged.cv = OmegaConf.merge(OmegaConf.structured(CV[kind]), config.cv)
+        for name, given in config.metric.items():
+            merged.metric[name] = OmegaConf.merge(OmegaConf.structured(METRICS[str(name)]), given)
         settings = OmegaConf.to_object(merged)
     except KeyError as error:
         raise InputError(f"cv.kind={config.cv.kind}: wanted one of {', '.join(CV)}") from error
@@ -121,17 +113,22 @@ def typed(config: DictConfig) -> Score:
         setattr(settings, key, [value] if isinstance(value, str) and value != "all" else value)
         if not value or not (value == "all" or isinstance(getattr(settings, key), list)):
             raise InputError(f"{key}={value}: wanted 'all' or a list, such as {key}=[NAME,NAME]")
-    penalties = settings.metric.penalties
-    if not penalties or min(penalties) <= 0 or penalties != sorted(set(penalties)):
-        raise InputError(f"metric.penalties={penalties}: wanted at least one, all above 0, ascending")
+    if not settings.metric:
+        raise InputError("metric=[]: wanted at least one, such as metric=ridge")
+    for name, metric in settings.metric.items():
+        check(name, metric)
     degrees = settings.model.visual_degrees
     if degrees is not None and not 0 < degrees <= 180:
         raise InputError(f"model.visual_degrees={degrees:g}: wanted null or a width above 0, at most 180")
     for key, number in (("reduction.size", settings.reduction.size), ("model.size", settings.model.size)):
         if number < 1:
             raise InputError(f"{key}={number}: wanted at least 1")
-    if settings.metric.components is not None and settings.metric.components < 1:
-        raise InputError(f"metric.components={settings.metric.components}: wanted at least 1, or null for all")
+    if (settings.reduction.kind == "pca") != (settings.reduction.images is not None):
+        raise InputError(
+            f"reduction.kind={settings.reduction.kind}, reduction.images={settings.reduction.images or 'null'}: "
+            "pca is fitted to a folder of pictures of your own and needs both (metric.ridge.components is fitted to "
+            "training stimuli instead)"
+        )
     if not settings.memory.budget > 0:
         raise InputError(f"memory.budget={settings.memory.budget}: wanted a number of GB above 0")
     return settings

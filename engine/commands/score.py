@@ -8,7 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from engine.commands import settings
-from engine.errors import InputError, unknown
+from engine.errors import InputError
 
 FAILED: list[str] = []  # jobs of this process's sweep that ended in an InputError
 
@@ -48,22 +48,20 @@ def job(config: DictConfig) -> Path:
     from engine.commands.schema import typed
 
     wanted = typed(config)
-    if wanted.metric.name != "ridge":
-        raise unknown("metric", wanted.metric.name, ["ridge"])
 
     from engine import job as engine_job
     from engine import store
-    from engine.commands import cross_validation, device, output
+    from engine.commands import cross_validation, device, metrics, output
     from engine.commands.predictor import prepared
     from engine.commands.progress import Progress
     from engine.commands.sources import mirror_folder, recordings
     from engine.fetch import default_cache
     from engine.field_of_view import check_known
-    from engine.metrics.ridge import VERSION, Ridge
-    from engine.score import target
+    from engine.target import target
     from models.weights.sources import Places
 
     load = prepared(wanted)
+    measures = metrics.chosen(wanted.metric)
     mirror = mirror_folder(wanted.mirror)
     store.check_writable(Path(wanted.output))
     device.keep_compiled_programs()
@@ -73,18 +71,19 @@ def job(config: DictConfig) -> Path:
         regions = None if wanted.regions == "all" else [str(region) for region in wanted.regions]
         targets = [target(each, cross_validation.split(each, wanted.cv), regions) for each in found]
         for each in targets:
+            for measure in measures:
+                measure.bind(each)  # refuses what it cannot score
             if each.excluded:
                 progress.say(output.exclusions(each))
         predictor = load(Places(default_cache(), mirror, progress.download))
         key = store.key(
             {
                 **predictor.key,
-                "ridge": VERSION,
                 "layers": predictor.layers,
                 "stimuli": [predictor.stimuli(each, progress) for each in found],
                 "responses": [each.digest() for each in found],
                 "regions": regions,
-                "metric": asdict(wanted.metric),
+                "metrics": {each.name: [each.version, each.settings] for each in measures},
                 "cv": asdict(wanted.cv),
             }
         )
@@ -95,16 +94,15 @@ def job(config: DictConfig) -> Path:
             if not wanted.quiet:
                 progress.say("computed before with the same model, data and settings; nothing was done again")
         else:
-            metric = wanted.metric
             outcome = engine_job.run(
                 predictor,
                 list(zip(found, targets, strict=True)),
-                Ridge(tuple(metric.penalties), metric.relative, metric.select, metric.choose, metric.components),
+                measures,
                 cache=default_cache(),
                 budget=int(wanted.memory.budget * 1e9),
                 stages=progress,
             )
-            summary = output.summarise(key, wanted, predictor, found, targets, outcome)
+            summary = output.summarise(key, wanted, predictor, found, targets, measures, outcome)
             output.write(folder, summary, outcome)
     if not wanted.quiet:
         output.show(summary, folder)

@@ -41,6 +41,9 @@ def overrides(given: list[str]) -> list[str]:
             result.append("quiet=true")
         elif word.startswith("dataset=") and word.endswith((".h5", ".hdf5")):
             result += ["dataset=file", f"dataset.path='{word.removeprefix('dataset=')}'"]
+        elif word.startswith("metric=") and not word.startswith("metric=["):
+            # A list of one in Hydra's eyes; separated by commas they are jobs of a sweep, as everywhere.
+            result.append("metric=" + ",".join(f"[{name}]" for name in word.removeprefix("metric=").split(",")))
         elif (key := word.partition("=")[0]) in SHORT and "=" in word:
             result.append(f"{SHORT[key]}={word.partition('=')[2]}")
         else:
@@ -61,7 +64,7 @@ def check(given: list[str]) -> None:
         parsed = OverridesParser.create().parse_overrides(words)
     except HydraException as error:
         raise InputError(f"cannot read the settings: {str(error).splitlines()[0]}; wanted KEY=VALUE") from error
-    choices: dict[str, str] = {}
+    choices: dict[str, set[str]] = {}
     folder = config_folder()
     for override in parsed:
         group = override.key_or_group
@@ -75,16 +78,29 @@ def check(given: list[str]) -> None:
             continue
         known = sorted(path.stem for path in (folder / group).glob("*.yaml"))
         for choice in swept:
-            if str(choice) not in known:
-                raise unknown(GROUPS[group], choice, [name for name in known if name != "file"])
-            choices[group] = str(choice)
-    keys = _keys([f"{group}={choice}" for group, choice in choices.items()])
+            for one in _names(choice):
+                if one not in known:
+                    raise unknown(GROUPS[group], one, [name for name in known if name != "file"])
+            choices.setdefault(group, set()).update(_names(choice))
+    keys = _keys(
+        [
+            f"{group}={'[' + ','.join(sorted(named)) + ']' if group == 'metric' else min(named)}"
+            for group, named in choices.items()
+        ]
+    )
     for override in parsed:
         name = override.key_or_group
         if name not in GROUPS and not name.startswith("hydra") and not override.is_add() and name not in keys:
             raise unknown("setting", name, keys)
     plain = [word for word, override in zip(words, parsed, strict=True) if not override.is_sweep_override()]
     composed(plain)
+
+
+def _names(choice: object) -> list[str]:
+    """Of one choice: ``pls``, or ``[ridge,pls]`` as Hydra reads or prints it."""
+    if isinstance(choice, list):
+        return [str(name) for name in choice]
+    return [name.strip() for name in str(choice).strip("[]").split(",")]
 
 
 def composed(words: list[str]) -> DictConfig:

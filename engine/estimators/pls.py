@@ -45,8 +45,10 @@ class PLSRegression(MultiOutputMixin, RegressorMixin, BaseEstimator):
         X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, ensure_min_samples=2)
         self._one_target = y.ndim == 1
         most = min(X.shape)
-        if not 1 <= self.n_components <= most:
+        if not isinstance(self.n_components, int | np.integer) or not 1 <= self.n_components <= most:
             raise InputError(f"wanted n_components from 1 to {most}, got {self.n_components}; reduce n_components")
+        if not (self.max_iter >= 1 and self.tol >= 0):
+            raise InputError(f"wanted max_iter from 1 and tol from 0, got {self.max_iter} and {self.tol}")
         x, self._x_mean, x_size = _standardised(X, self.scale)
         targets, self.intercept_, y_size = _standardised(y.reshape(len(y), -1).astype(np.float64), self.scale)
         if len(x) > x.shape[1] + 1:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from engine.gram import Summary
+from engine.metrics.scores import Scores
 from engine.principal_components import components_kernel
 from engine.solvers.folds import Split, restrict
 from engine.solvers.missing import patterns
@@ -36,23 +37,6 @@ class Ridge(NamedTuple):
     components: int | None = None
 
 
-class LayerScores(NamedTuple):
-    """splits x neuroids each; NaN where a neuroid is constant over the held-out stimuli.
-
-    Attributes:
-        pearson: r of predicted and measured responses to held-out stimuli.
-        penalty: chosen on the inner folds, in the units of the layer's Gram matrix.
-        selection: the inner score at that penalty; layers may be chosen by it, never by ``pearson``.
-        unresolved: chosen penalties that lie below the resolution of the float32 Gram matrix: such fits follow
-            its rounding errors.
-    """
-
-    pearson: np.ndarray
-    penalty: np.ndarray
-    selection: np.ndarray
-    unresolved: int
-
-
 def check(responses: np.ndarray, splits: Sequence[Split]) -> None:
     """Raises InputError where some neuroids have too few responses, or responses to too many sets of stimuli."""
     for pattern in patterns(responses, np.arange(len(responses))):
@@ -65,10 +49,12 @@ def score_layer(
     regions: Sequence[str],
     splits: Sequence[Split],
     settings: Ridge,
-) -> LayerScores:
+) -> Scores:
     """Nested cross-validated ridge from one layer to all neuroids.
 
-    Equals refitting scikit-learn's ``Ridge`` with an intercept for every split, inner fold and penalty.
+    Equals refitting scikit-learn's ``Ridge`` with an intercept for every split, inner fold and penalty. The scores are
+    Pearson r of predicted and measured responses, NaN where a neuroid is constant over the held-out stimuli; the
+    detail is the ``penalty`` chosen, in the units of the layer's Gram matrix.
 
     Args:
         summary: of the layer, over the recording's stimuli.
@@ -87,11 +73,11 @@ def score_layer(
         _scores(components_kernel(summary.gram, split.train, settings.components), responses, [split], settings, labels)
         for split in splits
     ]
-    return LayerScores(
-        np.concatenate([part.pearson for part in parts]),
-        np.concatenate([part.penalty for part in parts]),
+    return Scores(
+        np.concatenate([part.value for part in parts]),
         np.concatenate([part.selection for part in parts]),
-        sum(part.unresolved for part in parts),
+        {"penalty": np.concatenate([part.details["penalty"] for part in parts])},
+        tuple(dict.fromkeys(note for part in parts for note in part.notes)),
     )
 
 
@@ -101,7 +87,7 @@ def _scores(
     splits: Sequence[Split],
     settings: Ridge,
     labels: np.ndarray | None,
-) -> LayerScores:
+) -> Scores:
     # float64 because small penalties meet the small end of the spectrum; a few seconds for 20 layers.
     with jax.enable_x64(True):
         gram = jnp.asarray(kernel, jnp.float64)
@@ -118,4 +104,9 @@ def _scores(
     penalty = penalties[result.penalty_index]
     # The activations are float32, and so is the Gram matrix whatever it is solved in.
     floor = result.resolution * np.finfo(np.float32).eps / np.finfo(np.float64).eps
-    return LayerScores(result.pearson, penalty, result.selection, int(np.sum(penalty < floor)))
+    unresolved = int(np.sum(penalty < floor))
+    notes = (
+        f"{unresolved} chosen penalties lie below the resolution of float32 activations: such fits follow its rounding "
+        "errors; raise the smallest of metric.ridge.penalties",
+    )
+    return Scores(result.pearson, result.selection, {"penalty": penalty}, notes if unresolved else ())

@@ -11,12 +11,13 @@ from matplotlib.figure import Figure
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
-def layers_figure(layers: pd.DataFrame, best: pd.DataFrame, title: str, note: str) -> Figure:
-    """Median Pearson r over neuroids for each layer, in depth order.
+def layers_figure(layers: pd.DataFrame, best: pd.DataFrame, measure: str, title: str, note: str) -> Figure:
+    """Score of each layer, in depth order.
 
     Args:
-        layers: one row per layer x region (engine.score.layer_table).
+        layers: one row per layer x region of one metric (engine.score.layer_table).
         best: one row per region (engine.score.best_layers); its layer is ringed.
+        measure: what the score is, for the vertical axis.
         title: model and recording.
         note: a line under the axes: splits and ceiling in words.
     """
@@ -24,18 +25,18 @@ def layers_figure(layers: pd.DataFrame, best: pd.DataFrame, title: str, note: st
     figure = Figure(figsize=(max(6.4, 0.36 * len(names) + 3.2), 4.6), layout="constrained")
     axes = figure.add_subplot()
     position = {name: i for i, name in enumerate(names)}
-    chosen = dict(zip(best["region"], best["layer"], strict=True))
+    chosen = {} if best.empty else dict(zip(best["region"], best["layer"], strict=True))
     for colour, (region, part) in zip(
         _cycle(layers["region"].nunique()), layers.groupby("region", sort=False), strict=True
     ):
         rows = part.sort_values("depth")
         x = [position[name] for name in rows["layer"]]
-        axes.fill_between(x, rows["r_low"], rows["r_high"], color=colour, alpha=0.18, linewidth=0)
-        axes.plot(x, rows["r"], color=colour, marker="o", markersize=4, linewidth=1.8, label=f"{region}")
+        axes.fill_between(x, rows["low"], rows["high"], color=colour, alpha=0.18, linewidth=0)
+        axes.plot(x, rows["score"], color=colour, marker="o", markersize=4, linewidth=1.8, label=f"{region}")
         ring = rows[rows["layer"] == chosen.get(str(region))]
         axes.plot(
             [position[name] for name in ring["layer"]],
-            ring["r"],
+            ring["score"],
             linestyle="none",
             marker="o",
             markersize=11,
@@ -50,7 +51,7 @@ def layers_figure(layers: pd.DataFrame, best: pd.DataFrame, title: str, note: st
     axes.set_xticks(range(len(names)), names, rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
     axes.set_xlim(-0.6, len(names) - 0.4)
     axes.set_xlabel("layer, from input to output")
-    axes.set_ylabel("Pearson r on held-out stimuli\n(median over neuroids)")
+    axes.set_ylabel(measure)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.0))

@@ -10,25 +10,29 @@ from rich.table import Table
 from rich.text import Text
 
 
-def layer_by_region(layers: pd.DataFrame) -> Table:
-    """Median r with its interval for every layer (rows, in depth order) and region (columns).
+def layer_by_region(layers: pd.DataFrame, symbol: str, ceiled: str) -> Table:
+    """Score with its interval for every layer (rows, in depth order) and region (columns).
 
-    The highest median of each region is bold. Where there is a ceiling, a second column gives r²/c.
+    The highest score of each region is bold. Where there is a ceiling, a second column gives the ceiled score.
+
+    Args:
+        layers: one row per layer x region of one metric.
+        symbol, ceiled: of the score and of the ceiled score, such as ``r`` and ``r²/c``.
     """
     table = Table(header_style="bold", box=None, pad_edge=False)
     table.add_column("layer", no_wrap=True)
     regions = list(dict.fromkeys(layers["region"]))
     with_ceiling = {r: bool(layers.loc[layers["region"] == r, "ceiled"].notna().any()) for r in regions}
     for region in regions:
-        table.add_column(f"{region}  r [95 %]", justify="right", no_wrap=True)
+        table.add_column(f"{region}  {symbol} [95 %]", justify="right", no_wrap=True)
         if with_ceiling[region]:
-            table.add_column("r²/c", justify="right", no_wrap=True)
-    top = layers.groupby("region")["r"].max()
+            table.add_column(ceiled, justify="right", no_wrap=True)
+    top = layers.groupby("region")["score"].max()
     for (_, layer), part in layers.groupby(["depth", "layer"], sort=True):
         cells: list[Text] = [Text(str(layer))]
         for region in regions:
             row = part[part["region"] == region].iloc[0]
-            style = "bold" if row["r"] == top[region] else ""
+            style = "bold" if row["score"] == top[region] else ""
             cells.append(Text(interval(row), style=style))
             if with_ceiling[region]:
                 cells.append(Text(number(row["ceiled"]), style=style))
@@ -43,25 +47,25 @@ def print_whole(table: Table) -> None:
     Console(highlight=False, width=max(window.width, wanted)).print(table)
 
 
-def best_lines(best: pd.DataFrame) -> list[str]:
+def best_lines(best: pd.DataFrame, symbol: str, ceiled: str, owner: str) -> list[str]:
     """One line per region: the layer chosen without the test stimuli, and its score."""
     lines = []
     for row in best.to_dict("records"):
         votes = ", ".join(f"{layer} {count}x" for layer, count in row["chosen"].items())
-        ceiled = "" if math.isnan(row["ceiled"]) else f", r²/c {number(row['ceiled'])}"
+        over = "" if math.isnan(row["ceiled"]) else f", {ceiled} {number(row['ceiled'])}"
         ceiling = "" if math.isnan(row["ceiling"]) else f" (ceiling {number(row['ceiling'])})"
         lines.append(
-            f"{row['region']}: best layer {row['layer']}, r {interval(row)}{ceiling}{ceiled}, "
-            f"{row['neuroids']} neuroids; chosen on inner folds: {votes}"
+            f"{row['region']}: best layer {row['layer']}, {symbol} {interval(row)}{ceiling}{over}, "
+            f"{row['targets']} {owner}{'' if row['targets'] == 1 else 's'}; chosen on training stimuli: {votes}"
         )
     return lines
 
 
 def interval(row: Mapping[Hashable, Any] | pd.Series) -> str:
     """A score with its interval: ``0.777 [0.748, 0.802]``."""
-    if math.isnan(row["r_low"]):
-        return number(row["r"])
-    return f"{number(row['r'])} [{number(row['r_low'])}, {number(row['r_high'])}]"
+    if math.isnan(row["low"]):
+        return number(row["score"])
+    return f"{number(row['score'])} [{number(row['low'])}, {number(row['high'])}]"
 
 
 def number(value: float) -> str:

@@ -24,8 +24,8 @@ import numpy as np
 from engine.errors import InputError
 from engine.solvers.banded_search import Candidates, choose, coefficients, layouts_of
 from engine.solvers.folds import check_validation
-from engine.solvers.nested import check
-from engine.solvers.routes import deflated
+from engine.solvers.nested import breakdown, check, check_scorable
+from engine.solvers.routes import PRECISIONS, deflated
 from engine.solvers.scoring import Selection
 from engine.solvers.threads import one_for_lapack
 
@@ -119,12 +119,12 @@ def fit_banded(
     # Held on the host until its stimuli are ordered by fold.
     kernels, responses = np.asarray(jnp.asarray(kernels)), np.asarray(responses)
     check_kernels(kernels)
-    stimuli, targets = kernels.shape[-1], responses.shape[-1]
-    check(stimuli, responses, penalties, selection, groups)
+    stimuli = kernels.shape[-1]
+    check_complete(stimuli, responses, penalties, selection, groups)
+    targets = responses.shape[1]
     weightings = _check_weightings(weightings, len(kernels))
-    if not np.isfinite(responses).all():
-        raise InputError("responses hold NaN or infinity; fit targets with missing responses on the others")
     parts = check_validation(validation, np.arange(stimuli), stimuli, "validation")
+    check_scorable(parts, selection, "validation")
     grid = np.asarray(penalties, np.float64)
     layouts = layouts_of(parts, stimuli)
     order = layouts[0].order
@@ -151,24 +151,32 @@ def _warn(norms: np.ndarray, grid: np.ndarray, dtype: np.dtype) -> None:
     if low.any():
         warnings.warn(
             f"{low.sum()} of {low.size} candidates have penalties below the resolution of their summed kernel in "
-            f"{dtype}, up to {np.finfo(dtype).eps * norms.max():.3g}: fits there follow its rounding errors; raise "
-            "them or give the kernels in float64",
+            f"{dtype}, up to {np.finfo(dtype).eps * norms.max():.3g}: fits there follow its rounding errors; "
+            f"{breakdown(dtype)}",
             RuntimeWarning,
             stacklevel=3,
         )
 
 
+def check_complete(
+    stimuli: int,
+    responses: np.ndarray,
+    penalties: Sequence[float] | np.ndarray,
+    selection: str,
+    groups: np.ndarray | None,
+) -> None:
+    """Raises InputError for arguments that cannot be used, missing responses among them."""
+    check(stimuli, responses, penalties, selection, groups)
+    if not np.isfinite(responses).all():
+        raise InputError("responses hold NaN or infinity; fit targets with missing responses on the others")
+
+
 def check_kernels(kernels: np.ndarray) -> None:
     """Raises InputError unless these are spaces x stimuli x stimuli, finite real numbers."""
-    if (
-        kernels.ndim != 3
-        or not len(kernels)
-        or kernels.shape[1] != kernels.shape[2]
-        or not np.issubdtype(kernels.dtype, np.floating)
-    ):
+    if kernels.ndim != 3 or not len(kernels) or kernels.shape[1] != kernels.shape[2] or kernels.dtype not in PRECISIONS:
         raise InputError(
             f"wanted one square kernel of real numbers for each feature space, got {kernels.dtype} of shape "
-            f"{kernels.shape}"
+            f"{kernels.shape}; float32 and float64 can be solved"
         )
     if not np.isfinite(kernels).all():
         raise InputError("the kernels hold NaN or infinity; check the features they were computed from")

@@ -15,6 +15,7 @@ import numpy as np
 
 from engine.errors import InputError
 from engine.solvers.fold_weights import fold_weights, leave_one_out_weights, outside, residual_inverse
+from engine.solvers.nested import breakdown
 from engine.solvers.scoring import Selection, negative_mse, pearson, r2
 
 CPU_WIDTH = 512  # targets in a block: a few MB, which stay in cache through all products
@@ -53,7 +54,7 @@ class Candidates(NamedTuple):
         weighting = np.array2string(self.weightings[row], precision=3)
         return InputError(
             f"banded ridge with weighting {weighting} at penalty {penalty:.3g} broke down: the summed kernel is not "
-            f"positive definite in {self.kernels.dtype}; raise the penalties or give the kernels in float64"
+            f"positive definite in {self.kernels.dtype}; {breakdown(self.kernels.dtype)}"
         )
 
 

@@ -16,7 +16,7 @@ from engine.solvers import inverse, primal
 from engine.solvers.choice import Choice, in_pairs, joined_targets
 from engine.solvers.folds import Split, check_splits, check_validation
 from engine.solvers.missing import Pattern, Responses, patterns
-from engine.solvers.nested import check, products_dtype
+from engine.solvers.nested import breakdown, check, check_scorable, products_dtype, warn_unresolved
 from engine.solvers.routes import check_features, check_kernel, deflated
 from engine.solvers.scoring import Selection
 from engine.solvers.targets import Route, TargetBlocks, target_mesh
@@ -67,14 +67,18 @@ def fit_kernel(
         groups: label of each target; targets with the same label share a penalty.
         devices: that share the targets; all by default.
 
+    Warns:
+        RuntimeWarning: penalties below the resolution of the kernel in its dtype.
+
     Raises:
         InputError: shapes, folds or values that cannot be used; a penalty that cannot be factorised.
     """
     kernel = jnp.asarray(kernel)
     check_kernel(kernel, 2)
 
-    def route(parts: tuple[np.ndarray, ...] | None, dtype: np.dtype, mesh: Mesh) -> Route:
-        return inverse.choice_route(deflated(kernel)[0], parts, dtype, selection, mesh)
+    def route(parts: tuple[np.ndarray, ...] | None, dtype: np.dtype, mesh: Mesh) -> tuple[Route, np.ndarray]:
+        centred, norm = deflated(kernel)
+        return inverse.choice_route(centred, parts, dtype, selection, mesh), np.asarray(norm, np.float64)
 
     fit = _fit(route, kernel, responses, penalties, validation, selection, groups, devices)
     level = np.asarray(kernel, np.float64).mean(axis=0)
@@ -99,7 +103,7 @@ def fit_features(
     check_features(features)
     means = features.mean(axis=0)
 
-    def route(parts: tuple[np.ndarray, ...] | None, dtype: np.dtype, mesh: Mesh) -> Route:
+    def route(parts: tuple[np.ndarray, ...] | None, dtype: np.dtype, mesh: Mesh) -> tuple[Route, np.ndarray]:
         return primal.choice_route(features - means, parts, dtype, selection, mesh)
 
     fit = _fit(route, features, responses, penalties, validation, selection, groups, devices)
@@ -108,7 +112,7 @@ def fit_features(
 
 
 def _fit(
-    route: Callable[[tuple[np.ndarray, ...] | None, np.dtype, Mesh], Route],
+    route: Callable[[tuple[np.ndarray, ...] | None, np.dtype, Mesh], tuple[Route, np.ndarray]],
     given: jax.Array,
     responses: Responses,
     penalties: Sequence[float] | np.ndarray,
@@ -118,28 +122,34 @@ def _fit(
     devices: Sequence[jax.Device] | None,
 ) -> RidgeFit:
     """The fit to centred responses, with their means for intercept."""
-    stimuli, targets = len(given), responses.shape[-1]
+    stimuli = len(given)
     check(stimuli, responses, penalties, selection, groups)
-    everything = np.arange(stimuli)
+    targets, everything = responses.shape[1], np.arange(stimuli)
     parts = check_validation(validation, everything, stimuli, "validation")
+    check_scorable(parts, selection, "validation")
     (pattern, *others) = patterns(responses, everything)
     if others or len(pattern.stimuli) < stimuli:
         raise InputError("responses hold NaN; fit the targets without the stimuli they miss, pattern by pattern")
     mesh, dtype = target_mesh(devices), products_dtype(responses, given.dtype)
     choice, scores = Choice(groups), []
     with one_for_lapack():
-        way = route(parts, dtype, mesh)
+        way, norm = route(parts, dtype, mesh)
+        resolution = np.atleast_1d(norm * np.finfo(given.dtype).eps)
+        warn_unresolved(np.asarray(penalties, np.float64)[:, None], resolution, given.dtype)
         blocks = TargetBlocks(responses, pattern, way.order, dtype, mesh)
         for position, penalty in enumerate(penalties):
             found = joined_targets(in_pairs(map(way.at(jnp.asarray(penalty, given.dtype)), blocks)), targets)
             if found.broken.any():
-                raise InputError(
-                    f"ridge at penalty {penalty:.3g} broke down: it is below what {given.dtype} resolves here; raise "
-                    "the penalties or give float64"
-                )
+                raise _broken(penalty, given.dtype)
             scores.append(found.selection[0])
             choice.offer(position, found.selection, [found.coefficients])
     return RidgeFit(choice.kept[0], pattern.means, choice.index[0], np.stack(scores))
+
+
+def _broken(penalty: float, dtype: np.dtype) -> InputError:
+    return InputError(
+        f"ridge at penalty {penalty:.3g} broke down: it is below what {dtype} resolves here; {breakdown(dtype)}"
+    )
 
 
 def fold_fits(
@@ -164,6 +174,9 @@ def fold_fits(
     Returns:
         for each fold the coefficients, train stimuli (ascending) x targets, 0 where a response is missing, and the
         intercepts.
+
+    Raises:
+        InputError: as ``nested_ridge``.
     """
     kernel = jnp.asarray(kernel)
     check_kernel(kernel, 2)
@@ -176,10 +189,15 @@ def fold_fits(
     mesh, dtype = target_mesh(devices), products_dtype(responses, kernel.dtype)
     found = []
     with one_for_lapack():
-        for split, chosen in zip(check_splits(splits, len(kernel)), penalties, strict=True):
+        for number, (split, chosen) in enumerate(zip(check_splits(splits, len(kernel)), penalties, strict=True), 1):
             coefficients = np.zeros((len(split.train), responses.shape[1]), dtype)
             intercept = np.empty(responses.shape[1])
             for pattern in patterns(responses, split.train):
+                if len(pattern.stimuli) < 2:
+                    raise InputError(
+                        f"target {pattern.targets[0]} has {len(pattern.stimuli)} responses in the train part of fold "
+                        f"{number}, at least 2 are needed; leave it out"
+                    )
                 own = kernel[pattern.stimuli[:, None], pattern.stimuli]
                 weights = _at_penalties(own, responses, pattern, chosen[pattern.targets], dtype, mesh)
                 rows = np.searchsorted(split.train, pattern.stimuli)
@@ -200,4 +218,6 @@ def _at_penalties(
         matrix = inverse.centred_inverse(centred, jnp.asarray(penalty, kernel.dtype)).astype(dtype)
         every = joined_targets(in_pairs(inverse.project(matrix, block) for block in blocks), len(penalties))
         found[:, penalties == penalty] = every[:, penalties == penalty]
+        if np.isnan(every).any():
+            raise _broken(penalty, kernel.dtype)
     return found

@@ -34,6 +34,8 @@ def check_splits(splits: Sequence[Split], n_stimuli: int) -> list[Split]:
 
 
 def _check_split(split: Split, n_stimuli: int, where: str) -> Split:
+    if not isinstance(split, Split):
+        raise InputError(f"{where}: wanted Split(train, test, validation), got a {type(split).__name__}")
     train = _indices(split.train, n_stimuli, f"{where}, train")
     test = _indices(split.test, n_stimuli, f"{where}, test")
     both = np.intersect1d(train, test)
@@ -50,7 +52,7 @@ def check_validation(
         if len(train) < 3:
             raise InputError(f"{where}: leave-one-out needs at least 3 stimuli to fit on, got {len(train)}")
         return None
-    if not validation:
+    if not len(validation):
         raise InputError(f"{where}: no inner fold was given to choose the penalty on (None means leave-one-out)")
     parts = []
     for number, given in enumerate(validation, start=1):

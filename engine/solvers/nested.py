@@ -83,6 +83,8 @@ def solve(
     See ``engine.solvers.ridge.nested_ridge`` for the arguments, which ``check`` has seen.
     """
     splits = check_splits(splits, stimuli)
+    for number, split in enumerate(splits, start=1):
+        check_scorable(split.validation, rules.selection, f"fold {number} of {len(splits)}")
     used = np.unique(np.concatenate([np.concatenate([split.train, split.test]) for split in splits]))
     tests = [len(split.test) for split in splits]
     targets = responses.shape[1]
@@ -99,7 +101,7 @@ def solve(
                 np.searchsorted(whole.test, pattern.stimuli[part.test]) for whole, part in zip(splits, own, strict=True)
             ]
             works.append((pattern.targets, rows, route, TargetBlocks(responses, pattern, route.order, dtype, mesh)))
-        _warn(grid, resolutions, source.dtype)
+        warn_unresolved(grid, resolutions, source.dtype)
         for position, penalties in enumerate(grid):
             given = jnp.asarray(penalties if source.layers else penalties[0], source.dtype)
             parts = [
@@ -114,8 +116,8 @@ def solve(
                 if scores.broken.any():
                     raise InputError(
                         f"ridge at penalty {penalties[layer]:.3g} broke down: the kernel is not positive definite in "
-                        f"{source.dtype}, which resolves penalties above {resolutions[layer]:.3g}; raise the "
-                        "penalties or give the kernel in float64"
+                        f"{source.dtype}, which resolves penalties above {resolutions[layer]:.3g}; "
+                        f"{breakdown(source.dtype)}"
                     )
                 by_fold = [scores.pearson, scores.r2, scores.selection, *([scores.predictions] * rules.predictions)]
                 choice.offer(position, np.asarray(scores.selection), list(zip(*by_fold, strict=True)))
@@ -137,16 +139,33 @@ def _result(choice: Choice, found: Sequence[Pattern], resolution: float) -> Nest
     )
 
 
-def _warn(grid: np.ndarray, resolutions: np.ndarray, dtype: np.dtype) -> None:
+def warn_unresolved(grid: np.ndarray, resolutions: np.ndarray, dtype: np.dtype) -> None:
+    """Warns of penalties below the resolution; ``grid`` is penalties x layers, ``resolutions`` one per layer."""
     worst = int(np.argmin(grid.min(axis=0) / np.maximum(resolutions, np.finfo(float).tiny)))
     low = grid[:, worst] < resolutions[worst]
     if low.any():
         warnings.warn(
             f"{low.sum()} of {len(grid)} penalties lie below {resolutions[worst]:.3g}, the resolution of this kernel "
-            f"in {dtype}: fits there follow its rounding errors; raise them or give the kernel in float64",
+            f"in {dtype}: fits there follow its rounding errors; {breakdown(dtype)}",
             RuntimeWarning,
             stacklevel=4,
         )
+
+
+def check_scorable(validation: Sequence[np.ndarray] | None, selection: str, where: str) -> None:
+    """Raises InputError where the score is defined in no inner fold, so that any penalty would do."""
+    if validation is not None and selection != "mse" and max(map(len, validation)) < 2:
+        raise InputError(
+            f"{where}: every inner fold holds out a single stimulus, where {selection} is not defined; choose by mse, "
+            "or by None for the inner folds, which scores all left-out stimuli together"
+        )
+
+
+def breakdown(dtype: np.dtype) -> str:
+    """What to do where a penalty cannot be factorised in that precision."""
+    if dtype == np.float64:
+        return "raise the penalties, or check that kernels are X X' of the features"
+    return "raise the penalties or give float64"
 
 
 def check(
@@ -157,13 +176,21 @@ def check(
     groups: np.ndarray | None,
 ) -> None:
     """Raises InputError for arguments that cannot be used."""
+    if not (hasattr(responses, "shape") and hasattr(responses, "dtype")):
+        raise InputError(
+            f"wanted responses as an array of stimuli x targets, got a {type(responses).__name__}; give numpy.asarray "
+            "of it"
+        )
     if len(responses.shape) != 2 or responses.shape[0] != stimuli or not responses.shape[1]:
         raise InputError(f"wanted responses of {stimuli} stimuli x targets, got shape {responses.shape}")
     if not np.issubdtype(responses.dtype, np.number) or np.issubdtype(responses.dtype, np.complexfloating):
         raise InputError(f"wanted responses as real numbers, got {responses.dtype}")
     if selection not in SELECTIONS:
         raise unknown("selection score", selection, SELECTIONS)
-    grid = np.asarray(penalties, np.float64)
+    try:
+        grid = np.asarray(penalties, np.float64)
+    except (TypeError, ValueError):
+        grid = np.empty(0)
     if grid.ndim != 1 or not len(grid) or not (np.isfinite(grid).all() and (grid > 0).all()):
         raise InputError(f"penalties must be a list of positive numbers, got {penalties}")
     if groups is not None and np.shape(groups) != (responses.shape[1],):

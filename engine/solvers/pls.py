@@ -168,6 +168,8 @@ def _check(kernel: jax.Array, responses: np.ndarray) -> None:
     check_kernel(kernel, 2)
     if responses.ndim != 2 or len(responses) != len(kernel) or not responses.shape[1]:
         raise InputError(f"wanted responses of {len(kernel)} stimuli x targets, got shape {responses.shape}")
+    if not np.issubdtype(responses.dtype, np.number) or np.issubdtype(responses.dtype, np.complexfloating):
+        raise InputError(f"wanted responses as real numbers, got {responses.dtype}")
     if not np.isfinite(responses).all():
         raise InputError(
             "responses hold NaN or infinity; PLS fits all targets together, so leave out stimuli or targets"
@@ -176,5 +178,5 @@ def _check(kernel: jax.Array, responses: np.ndarray) -> None:
 
 def _check_components(components: int, trains: np.ndarray) -> None:
     smallest = trains.sum(axis=1).min()
-    if not 1 <= components <= smallest:
+    if not isinstance(components, int | np.integer) or not 1 <= components <= smallest:
         raise InputError(f"wanted 1 to {smallest} components, no more than train stimuli; got {components}")

@@ -198,7 +198,7 @@ def route(
 
         return score
 
-    return Route(everything, at), np.asarray(jnp.linalg.norm(second[:-1, :-1]), np.float64)
+    return Route(everything, at), _norm(second)
 
 
 def choice_route(
@@ -207,8 +207,8 @@ def choice_route(
     responses: np.dtype,
     selection: Selection,
     mesh: Mesh,
-) -> Route:
-    """The way to the fits on all stimuli, with their scores on the inner folds."""
+) -> tuple[Route, np.ndarray]:
+    """The way to the fits on all stimuli, with their scores on the inner folds; and the norm of the second moments."""
     everything = np.arange(len(features))
     bordered, second = moments(replicated(features, mesh))
     projector = bordered.astype(responses)
@@ -217,4 +217,8 @@ def choice_route(
         root, inner = factor_choice(bordered, second, penalty, everything, validation, responses)
         return lambda block: choice_scores(root, inner, cross(projector, block), block, selection, mesh)
 
-    return Route(everything, at)
+    return Route(everything, at), _norm(second)
+
+
+def _norm(second: jax.Array) -> np.ndarray:
+    return np.asarray(jnp.linalg.norm(second[:-1, :-1]), np.float64)

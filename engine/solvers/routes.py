@@ -17,6 +17,7 @@ from engine.solvers.folds import Split, check_splits, shared_partition
 from engine.solvers.nested import Rules
 from engine.solvers.targets import Route
 
+PRECISIONS = (np.float32, np.float64)  # of kernels and features; no backend factorises in less
 LAYERS = 2**30  # bytes of factors that layers solved side by side on an accelerator may take
 
 
@@ -30,16 +31,12 @@ def prefers_primal(stimuli: int, units: int) -> bool:
 
 
 def check_kernel(kernel: jax.Array, dimensions: int) -> None:
-    """Raises InputError unless the last two axes are a square of finite real numbers."""
-    if (
-        kernel.ndim != dimensions
-        or kernel.shape[-1] != kernel.shape[-2]
-        or not jnp.issubdtype(kernel.dtype, jnp.floating)
-    ):
+    """Raises InputError unless the last two axes are a square of finite real numbers in float32 or float64."""
+    if kernel.ndim != dimensions or kernel.shape[-1] != kernel.shape[-2] or kernel.dtype not in PRECISIONS:
         layers = "layers x " if dimensions == 3 else ""
         raise InputError(
             f"wanted a square kernel of real numbers, {layers}stimuli x stimuli, got {kernel.dtype} of shape "
-            f"{kernel.shape}"
+            f"{kernel.shape}; float32 and float64 can be solved"
         )
     if not bool(jnp.isfinite(kernel).all()):
         raise InputError("the kernel holds NaN or infinity; check the features it was computed from")
@@ -47,9 +44,10 @@ def check_kernel(kernel: jax.Array, dimensions: int) -> None:
 
 def check_features(features: jax.Array) -> None:
     """Raises InputError unless these are finite real numbers, stimuli x units."""
-    if features.ndim != 2 or not features.size or not jnp.issubdtype(features.dtype, jnp.floating):
+    if features.ndim != 2 or not features.size or features.dtype not in PRECISIONS:
         raise InputError(
-            f"wanted features of real numbers, stimuli x units, got {features.dtype} of shape {features.shape}"
+            f"wanted features of real numbers, stimuli x units, got {features.dtype} of shape {features.shape}; "
+            "float32 and float64 can be solved"
         )
     if not bool(jnp.isfinite(features).all()):
         raise InputError("the features hold NaN or infinity")

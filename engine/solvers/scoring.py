@@ -101,7 +101,8 @@ def pearson(measured: jax.Array, predicted: jax.Array, undefined: float) -> jax.
     total, explained = _sum(spread * spread), _sum(guess * guess)
     rounding = 16 * jnp.finfo(predicted.dtype).eps * jnp.abs(predicted).max(axis=0)
     flat = (total == 0) | (explained <= len(predicted) * rounding * rounding)
-    return jnp.where(flat, undefined, _sum(spread * guess) / jnp.sqrt(total * explained))
+    # Two roots: in float32 the product of the sums leaves the range for responses of 1e9, or of 1e-11.
+    return jnp.where(flat, undefined, _sum(spread * guess) / (jnp.sqrt(total) * jnp.sqrt(explained)))
 
 
 def negative_mse(measured: jax.Array, predicted: jax.Array, undefined: float) -> jax.Array:

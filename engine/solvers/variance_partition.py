@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from engine.errors import InputError
-from engine.solvers.banded import check_kernels, fit_banded
+from engine.solvers.banded import check_complete, check_kernels, fit_banded
 from engine.solvers.folds import Split, check_splits
 from engine.solvers.scoring import Selection, pearson, r2
 
@@ -93,6 +93,7 @@ def nested_banded(
     """
     kernels, responses = np.asarray(jnp.asarray(kernels)), np.asarray(responses)
     check_kernels(kernels)
+    check_complete(kernels.shape[-1], responses, penalties, selection, groups)
     found = []
     for split in check_splits(splits, kernels.shape[-1]):
         train, test = split.train, split.test

@@ -16,8 +16,8 @@ from engine.from_model import FromModel, View, pixels
 from engine.images import ArrayImages
 from engine.metrics.ridge import Ridge
 from engine.recording import Recording
-from engine.score import target
 from engine.splits import kfold
+from engine.target import target
 from models.port import Port, load
 from models.preprocessing import Preprocessing, prepare
 from models.spec import ModelSpec

@@ -14,11 +14,11 @@ from scipy.stats import pearsonr
 from engine import datasets, job
 from engine.fetch import fetch
 from engine.from_model import FromModel, View, pixels
-from engine.metrics.ridge import Ridge
+from engine.metrics import catalogue
 from engine.recording import Recording
-from engine.score import target
 from engine.solvers.folds import Split
 from engine.splits import kfold
+from engine.target import target
 from models import zoo
 from models.weights.sources import default_places
 
@@ -51,12 +51,12 @@ def run(session: Recording, model: str, layers: list[str], cache: Path) -> tuple
     """Our scores, by layer: r of split x neuroid; and the folds."""
     loaded = zoo.load(model)
     splits = kfold(len(session.stimuli), folds=5, seed=0)
-    settings = Ridge(PENALTIES, relative=False, select="r2", choose="neuroid")
+    ridge = catalogue.ridge(PENALTIES, relative=False, select="r2", choose="neuroid", components=None)
     work = [(session, target(session, splits))]
-    outcome = job.run(FromModel(loaded, layers), work, settings, cache=cache, budget=2 * 10**9, stages=Silent())
-    rows = outcome.rows
+    outcome = job.run(FromModel(loaded, layers), work, [ridge], cache=cache, budget=2 * 10**9, stages=Silent())
+    rows = outcome.rows["ridge"]
     return {
-        layer: rows[rows["layer"] == layer][["r", "penalty"]].to_numpy().reshape(5, -1, 2) for layer in layers
+        layer: rows[rows["layer"] == layer][["score", "penalty"]].to_numpy().reshape(5, -1, 2) for layer in layers
     }, splits
 
 

@@ -39,7 +39,7 @@ def test_help_answers_before_jax_is_imported() -> None:
         (["scroe"], "unknown command 'scroe'; did you mean score?"),
         (["score", "model=alexnett"], "unknown model 'alexnett'; did you mean alexnet or alexnet-trunk"),
         (["score", "dataset=cowley2023"], "unknown data set 'cowley2023'; did you mean cowley2023-v4"),
-        (["score", "metric=rigde"], "unknown metric 'rigde'; did you mean ridge?"),
+        (["score", "metric=rigde"], "unknown metric 'rigde'; did you mean ridge"),
         (["score", "cv=kfolds"], "unknown cross-validation 'kfolds'; did you mean kfold?"),
         (["score", "cv.fold=3"], "unknown setting 'cv.fold'; did you mean cv.folds"),
         (["score", "layers=[blok3]"], "unknown layer of efficientnet-lite0 'blok3'; did you mean block3"),
@@ -49,8 +49,8 @@ def test_help_answers_before_jax_is_imported() -> None:
         (["score", "cv.folds=50", "dataset.stimuli=30"], "30 stimuli cannot be split into 50 folds"),
         (["score", "cv.group=habitat", "dataset.stimuli=60", "cv.folds=20"], "for 20 folds"),
         (["score", "cv.group=movie", "dataset.stimuli=30"], "unknown stimulus column of sim"),
-        (["score", "metric.select=r3"], "metric.select=r3: wanted one of r2, pearson, mse"),
-        (["score", "metric.penalties=[10,1]"], "ascending"),
+        (["score", "metric.ridge.select=r3"], "metric.ridge.select=r3: wanted one of r2, pearson, mse"),
+        (["score", "metric.ridge.penalties=[10,1]"], "ascending"),
         (["score", "model.fit=stretch"], "model.fit=stretch: wanted one of squash, crop"),
         (["score", "model.fitt=crop"], "unknown setting 'model.fitt'; did you mean model.fit"),
         (["score", "model.visual_degrees=wide"], "'wide'"),
@@ -64,9 +64,20 @@ def test_help_answers_before_jax_is_imported() -> None:
         (["score", "nonsense"], "wanted KEY=VALUE"),
         (["score", "weights=nowhere.pth"], "weights=nowhere.pth: there is no such file"),
         (["score", "weights=random", "weights.seed=one"], "'one'"),
-        (["score", "reduction.kind=pca"], "reduction.kind=pca: wanted one of none, mean, subset, projection"),
+        (["score", "reduction.kind=tsne"], "reduction.kind=tsne: wanted one of none, mean, subset, projection, pca"),
+        (["score", "reduction.kind=pca"], "reduction.kind=pca, reduction.images=null: pca is fitted to a folder"),
+        (["score", "reduction.images=."], "reduction.kind=none, reduction.images=.: pca is fitted to a folder"),
+        (
+            ["score", "reduction.kind=pca", "reduction.images=nowhere"],
+            "reduction.images=nowhere: there is no such folder",
+        ),
+        (["score", "reduction.kind=pca", "reduction.images=."], "reduction.images=.: 0 pictures"),
         (["score", "reduction.size=0"], "reduction.size=0: wanted at least 1"),
-        (["score", "metric.components=0"], "metric.components=0: wanted at least 1, or null"),
+        (["score", "metric.ridge.components=0"], "metric.ridge.components=0: wanted at least 1"),
+        (
+            ["score", "features=a.h5", "reduction.kind=mean"],
+            "reduction.kind=mean: features made elsewhere are scored as",
+        ),
         (["score", "features=nowhere.h5"], "features=nowhere.h5: there is no such file"),
         (["score", "model.entry=nothing"], "model.entry=nothing: wanted package.module:name"),
         (["score", "model.entry=no_such_package:net"], "No module named 'no_such_package'"),
@@ -113,7 +124,7 @@ def test_dissimilarities_alone_refuse_regression(
     status, _, err = run(capsys, "score", "dataset=mine.h5")
     assert status == 2
     assert "dissimilarity matrices only" in err
-    assert "RSA" in err
+    assert "metric=rsa" in err
 
 
 def test_a_field_of_view_needs_the_width_of_the_stimuli(
@@ -181,3 +192,20 @@ def test_config_is_shown_without_running(capsys: pytest.CaptureFixture[str]) -> 
     status, out, _ = run(capsys, "score", "cv=shuffle", "--cfg", "job")
     assert status == 0
     assert "train_size: 0.9" in out
+
+
+def test_show_model_says_how_pictures_reach_it(capsys: pytest.CaptureFixture[str]) -> None:
+    def shown(name: str) -> str:
+        status, out, _ = run(capsys, "model", "show", name)
+        assert status == 0
+        return out
+
+    vit = shown("vit-base-patch16")
+    assert "model.fit=crop: the shorter side resized to 248, bicubic, then the central 224 x 224 cut out" in vit
+    assert "each pixel value (0 to 255), minus the mean 127.5, divided by the std 127.5\n" in vit
+    assert "minus the mean 123.7, 116.3 and 103.5, divided by the std 58.4, 57.12 and 57.38\n" in shown("alexnet")
+    assert "each pixel value (0 to 255), minus the mean 123.7, 116.8 and 103.9\n" in shown("resnet50-keras-v1")
+    pixels = shown("pixels")
+    assert "each pixel value (0 to 255), divided by 255\n" in pixels
+    assert "weights     none needed\n" in pixels
+    assert "weights     none pinned: give a file with weights=PATH\n" in shown("levit-small")

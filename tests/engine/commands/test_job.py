@@ -37,13 +37,13 @@ def test_a_job_leaves_tables_figure_and_summary(capsys: pytest.CaptureFixture[st
     assert "SIMULATED" in out
     (folder,) = results(here / "results" / "sim")
     assert sorted(path.name for path in folder.iterdir()) == [
+        "layers-ridge.png",
+        "layers-ridge.svg",
         "layers.csv",
-        "layers.png",
-        "layers.svg",
-        "scores.parquet",
+        "scores-ridge.parquet",
         "summary.json",
     ]
-    rows = pd.read_parquet(folder / "scores.parquet")
+    rows = pd.read_parquet(folder / "scores-ridge.parquet")
     assert len(rows) == 2 * 9 * 5  # layers x neuroids x splits
     assert set(rows["region"]) == {"V1", "V4", "IT"}
     summary = json.loads((folder / "summary.json").read_text())
@@ -55,7 +55,7 @@ def test_a_job_leaves_tables_figure_and_summary(capsys: pytest.CaptureFixture[st
     # The table is of the rows: the median over neuroids of the mean over splits.
     for row in summary["layers"]:
         mine = rows[(rows["region"] == row["region"]) & (rows["layer"] == row["layer"])]
-        assert row["r"] == pytest.approx(mine.groupby("neuroid")["r"].mean().median())
+        assert row["score"] == pytest.approx(mine.groupby("neuroid")["score"].mean().median())
 
 
 def test_the_same_job_is_not_done_twice_and_another_is(capsys: pytest.CaptureFixture[str], here: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_killed_job_continues_with_the_same_numbers(capsys: pytest.CaptureFixt
     (continued,) = results(here)
     run(capsys, *words, "output=uninterrupted")
     (whole,) = results(here / "uninterrupted")
-    assert (continued / "scores.parquet").read_bytes() == (whole / "scores.parquet").read_bytes()
+    assert (continued / "scores-ridge.parquet").read_bytes() == (whole / "scores-ridge.parquet").read_bytes()
 
 
 def test_a_broken_image_is_named_before_the_model_runs(capsys: pytest.CaptureFixture[str], here: Path) -> None:

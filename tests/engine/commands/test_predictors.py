@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
+from models import zoo
+from models.weights.sources import default_places
 from tests.engine.commands.test_cli import run
 
 SOURCE = """
@@ -45,14 +48,14 @@ def scored(capsys: pytest.CaptureFixture[str], here: Path, *words: str) -> tuple
     status, _, err = run(capsys, "score", "-q", "dataset=mine.h5", *words)
     assert status == 0, err
     (path,) = set(here.rglob("summary.json")) - before
-    return pd.read_parquet(path.parent / "scores.parquet"), json.loads(path.read_text())
+    return pd.read_parquet(path.parent / "scores-ridge.parquet"), json.loads(path.read_text())
 
 
 def test_own_model_and_features_of_it_made_elsewhere_score_the_same(
     capsys: pytest.CaptureFixture[str], here: Path
 ) -> None:
     # Penalties well above the rounding of float32 features, which differs between the two ways.
-    grid = "metric.penalties=[1,10,100]"
+    grid = "metric.ridge.penalties=[1,10,100]"
     of_model, summary = scored(capsys, here, "model.entry=my_models:edges", "model.size=16", grid)
     assert summary["model"]["name"] == "my_models.edges"
     assert summary["model"]["weights"].startswith("answers ")
@@ -63,7 +66,7 @@ def test_own_model_and_features_of_it_made_elsewhere_score_the_same(
     of_file, summary = scored(capsys, here, "features=features.npz", grid)
     assert summary["model"]["name"] == "features"
     assert list(of_file["layer"].unique()) == list(of_model["layer"].unique()) == ["down", "grey", "colour"]
-    np.testing.assert_allclose(of_file["r"], of_model["r"], rtol=0, atol=1e-4)
+    np.testing.assert_allclose(of_file["score"], of_model["score"], rtol=0, atol=1e-4)
 
 
 def test_features_that_lack_a_stimulus_are_refused(capsys: pytest.CaptureFixture[str], here: Path) -> None:
@@ -78,9 +81,42 @@ def test_untrained_network_says_so_and_has_results_of_its_own(capsys: pytest.Cap
     words = ("model=alexnet-trunk", "layers=[pool5]", "weights=random")
     first, summary = scored(capsys, here, *words)
     assert summary["model"]["weights"] == "random, seed 0"
-    assert summary["model"]["licence"] is None
+    assert summary["model"]["licence"] is summary["model"]["citation"] is None
     other, _ = scored(capsys, here, *words, "weights.seed=1")
-    assert not np.allclose(first["r"], other["r"])
+    assert not np.allclose(first["score"], other["score"])
+
+
+def test_licence_and_citation_are_stated_of_the_weights_that_have_them(
+    capsys: pytest.CaptureFixture[str], here: Path
+) -> None:
+    """A file of the user's own, though it may be the same, is under whatever terms the user got it."""
+    spec = zoo.spec("alexnet-trunk")
+    words = ("model=alexnet-trunk", "layers=[pool5]")
+    of_zoo, pinned = scored(capsys, here, *words)
+    assert pinned["model"]["licence"] == spec.weights.licence
+    assert pinned["model"]["citation"] == spec.citation
+    own = here / "own.ckpt"
+    own.write_bytes(spec.weights.source.locate(default_places()).read_bytes() + b"\0")
+    of_file, own_summary = scored(capsys, here, *words, f"weights={own}")
+    assert own_summary["model"]["licence"] is own_summary["model"]["citation"] is None
+    np.testing.assert_array_equal(of_file["score"], of_zoo["score"])
+
+
+def test_principal_components_of_pictures_of_their_own(capsys: pytest.CaptureFixture[str], here: Path) -> None:
+    words = ("model=pixels", "layers=[pixels]", "reduction.kind=pca", "reduction.images=pictures", "reduction.size=5")
+    rng = np.random.default_rng(3)
+    (here / "pictures").mkdir()
+    for index in range(6):
+        Image.fromarray(rng.integers(0, 256, (20, 20, 3), np.uint8)).save(here / f"pictures/{index}.png")
+    first, summary = scored(capsys, here, *words)
+    assert summary["settings"]["reduction"]["images"] == "pictures"
+    Image.fromarray(rng.integers(0, 256, (20, 20, 3), np.uint8)).save(here / "pictures/0.png")
+    other, _ = scored(capsys, here, *words)  # results of its own
+    assert not np.allclose(first["score"], other["score"])
+    (here / "pictures/5.png").write_bytes(b"no picture")
+    status, _, err = run(capsys, "score", "-q", "dataset=mine.h5", *words)
+    assert status == 2
+    assert "5.png" in err
 
 
 def test_reductions_are_part_of_the_key(capsys: pytest.CaptureFixture[str], here: Path) -> None:
@@ -89,6 +125,6 @@ def test_reductions_are_part_of_the_key(capsys: pytest.CaptureFixture[str], here
     for more in (["reduction.kind=mean"], ["reduction.kind=subset"], ["reduction.kind=projection"]):
         reduced, summary = scored(capsys, here, *words, *more, "reduction.size=20")
         assert summary["settings"]["reduction"]["kind"] in more[0]
-        assert not np.allclose(reduced["r"], whole["r"])
-    components, _ = scored(capsys, here, *words, "metric.components=3")
-    assert not np.allclose(components["r"], whole["r"])
+        assert not np.allclose(reduced["score"], whole["score"])
+    components, _ = scored(capsys, here, *words, "metric.ridge.components=3")
+    assert not np.allclose(components["score"], whole["score"])

@@ -84,8 +84,14 @@ def test_says_that_it_did_not_converge() -> None:
         assert PLSRegression(3, max_iter=2).fit(x, y).n_iter_ == [2, 2, 2]
 
 
-@pytest.mark.parametrize("components", [0, 31])
-def test_too_many_components_are_refused(components: int) -> None:
+@pytest.mark.parametrize("parameters", [{"max_iter": 0}, {"tol": -1e-6}, {"tol": np.nan}])
+def test_an_iteration_that_cannot_run_is_refused(parameters: dict[str, float]) -> None:
+    with pytest.raises(InputError, match="wanted max_iter from 1 and tol from 0, got"):
+        PLSRegression(**parameters).fit(*problem(30, 40, 2))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("components", [0, 31, 2.5])
+def test_components_that_cannot_be_fitted_are_refused(components: int) -> None:
     with pytest.raises(InputError, match="wanted n_components from 1 to 30, got"):
         PLSRegression(components).fit(*problem(30, 40, 2))
 

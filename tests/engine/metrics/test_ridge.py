@@ -34,8 +34,8 @@ def test_every_score_equals_a_refit_at_the_chosen_penalty() -> None:
     found = score_layer(summary(x), y, ["V4"] * 6, splits, SETTINGS)
     for i, split in enumerate(splits):
         for j in range(6):
-            wanted = refit(x, y[:, j], split.train, split.test, found.penalty[i, j])
-            assert abs(found.pearson[i, j] - wanted) < 1e-9
+            wanted = refit(x, y[:, j], split.train, split.test, found.details["penalty"][i, j])
+            assert abs(found.value[i, j] - wanted) < 1e-9
 
 
 def test_missing_responses_equal_a_refit_without_those_stimuli() -> None:
@@ -48,7 +48,7 @@ def test_missing_responses_equal_a_refit_without_those_stimuli() -> None:
         present = np.isfinite(y[:, j])
         for i, split in enumerate(splits):
             train, test = split.train[present[split.train]], split.test[present[split.test]]
-            assert abs(found.pearson[i, j] - refit(x, y[:, j], train, test, found.penalty[i, j])) < 1e-9
+            assert abs(found.value[i, j] - refit(x, y[:, j], train, test, found.details["penalty"][i, j])) < 1e-9
 
 
 def test_too_many_patterns_of_missing_responses_are_refused_with_the_reason() -> None:
@@ -62,10 +62,10 @@ def test_penalties_are_shared_as_asked() -> None:
     x, y = data()
     splits = kfold(60, folds=4, seed=0)
     regions = ["V4", "IT", "V4", "IT", "IT", "V4"]
-    by_region = score_layer(summary(x), y, regions, splits, SETTINGS._replace(choose="region")).penalty
+    by_region = score_layer(summary(x), y, regions, splits, SETTINGS._replace(choose="region")).details["penalty"]
     assert (by_region[:, [0, 2, 5]].min(axis=1) == by_region[:, [0, 2, 5]].max(axis=1)).all()
     assert (by_region[:, [1, 3, 4]].min(axis=1) == by_region[:, [1, 3, 4]].max(axis=1)).all()
-    shared = score_layer(summary(x), y, regions, splits, SETTINGS._replace(choose="all")).penalty
+    shared = score_layer(summary(x), y, regions, splits, SETTINGS._replace(choose="all")).details["penalty"]
     assert (shared.min(axis=1) == shared.max(axis=1)).all()
 
 
@@ -75,8 +75,8 @@ def test_relative_penalties_do_not_depend_on_the_scale_of_the_layer() -> None:
     relative = SETTINGS._replace(relative=True)
     small = score_layer(summary(x), y, ["V4"] * 6, splits, relative)
     large = score_layer(summary(1000 * x), y, ["V4"] * 6, splits, relative)
-    np.testing.assert_allclose(large.pearson, small.pearson, atol=1e-9)
-    np.testing.assert_allclose(large.penalty, 1e6 * small.penalty, rtol=1e-9)
+    np.testing.assert_allclose(large.value, small.value, atol=1e-9)
+    np.testing.assert_allclose(large.details["penalty"], 1e6 * small.details["penalty"], rtol=1e-9)
 
 
 def test_penalties_below_the_resolution_of_float32_are_counted() -> None:
@@ -84,8 +84,8 @@ def test_penalties_below_the_resolution_of_float32_are_counted() -> None:
     y = x @ np.random.default_rng(3).normal(size=(200, 6))  # no noise: the smallest penalty wins
     splits = kfold(60, folds=4, seed=0)
     found = score_layer(summary(x), y, ["V4"] * 6, splits, SETTINGS._replace(penalties=(1e-12, 1e-11)))
-    assert found.unresolved == 4 * 6
-    assert score_layer(summary(x), y, ["V4"] * 6, splits, SETTINGS).unresolved == 0
+    assert [note.split()[0] for note in found.notes] == ["24"]  # folds x neuroids
+    assert score_layer(summary(x), y, ["V4"] * 6, splits, SETTINGS).notes == ()
 
 
 def test_principal_components_are_fitted_on_each_splits_training_stimuli() -> None:
@@ -95,5 +95,5 @@ def test_principal_components_are_fitted_on_each_splits_training_stimuli() -> No
     for i, split in enumerate(splits):
         scores = PCA(8, svd_solver="full").fit(x[split.train]).transform(x)
         for j in range(6):
-            wanted = refit(scores, y[:, j], split.train, split.test, found.penalty[i, j])
-            assert abs(found.pearson[i, j] - wanted) < 1e-9
+            wanted = refit(scores, y[:, j], split.train, split.test, found.details["penalty"][i, j])
+            assert abs(found.value[i, j] - wanted) < 1e-9

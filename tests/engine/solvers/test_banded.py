@@ -1,88 +1,34 @@
 """Banded ridge against himalaya and scikit-learn refits, in float64."""
 
-from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from himalaya.kernel_ridge import generate_dirichlet_samples, solve_multiple_kernel_ridge_random_search
-from himalaya.scoring import correlation_score, l2_neg_loss, r2_score
+from himalaya.kernel_ridge import generate_dirichlet_samples
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold, RepeatedKFold, ShuffleSplit
 
-from engine.errors import InputError
-from engine.solvers import banded_search, cholesky, fold_weights
-from engine.solvers.banded import BandedFit, fit_banded, simplex_weightings
+from engine.solvers.banded import fit_banded, simplex_weightings
 from engine.solvers.fit import fit_kernel
 from engine.solvers.scoring import Selection
-
-GRID = np.logspace(-1, 3, 5)
-SCORES = {"mse": l2_neg_loss, "r2": r2_score, "pearson": correlation_score}
-close = partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-9)
-
-
-class Problem(NamedTuple):
-    spaces: list[np.ndarray]
-    responses: np.ndarray
-
-    @property
-    def kernels(self) -> np.ndarray:
-        return np.stack([x @ x.T for x in self.spaces])
-
-
-def problem(n: int = 46, units: tuple[int, ...] = (30, 90, 12), targets: int = 8, seed: int = 0) -> Problem:
-    rng = np.random.default_rng(seed)
-    spaces = [rng.standard_normal((n, p)) * np.arange(1, p + 1) ** -0.5 + 3 for p in units]
-    amount = rng.exponential(size=(len(units), targets)) ** 2
-    y = sum(x @ (rng.standard_normal((x.shape[1], targets)) * a) for x, a in zip(spaces, amount, strict=True))
-    return Problem(spaces, y + 3 * rng.standard_normal((n, targets)) + 7)
-
-
-def held_out(splitter: Any, n: int = 46) -> list[np.ndarray]:
-    return [test for _, test in splitter.split(np.arange(n))]
-
-
-FIVE = KFold(5, shuffle=True, random_state=0)
-WEIGHTINGS = simplex_weightings(3, 12, 0)
-
-
-def from_himalaya(data: Problem, splitter: Any, weightings: np.ndarray, score: str = "mse", **options: Any) -> Any:
-    return solve_multiple_kernel_ridge_random_search(
-        data.kernels,
-        data.responses,
-        n_iter=weightings,
-        alphas=GRID,
-        cv=splitter,
-        score_func=SCORES[score],
-        fit_intercept=True,
-        return_weights="dual",
-        return_alphas=True,
-        progress_bar=False,
-        **options,
-    )
-
-
-def assert_same(found: BandedFit, wanted: Any) -> None:
-    deltas, dual, scores, alphas, intercept = wanted
-    close(found.penalty, alphas)
-    close(found.weights / found.penalty, np.exp(deltas))
-    close(found.selection, scores, rtol=1e-8, atol=1e-8)  # himalaya adds 1e-10 log(alpha)
-    # Its coefficients are of exp(deltas) K, ours of weights K.
-    close(found.weights[:, None] * found.coefficients, np.exp(deltas)[:, None] * dual)
-    close(found.intercept, intercept, rtol=1e-7)
-
-
-def assert_equal(found: BandedFit, wanted: BandedFit) -> None:
-    for ours, theirs in zip(found, wanted, strict=True):
-        close(ours, theirs, rtol=1e-7, atol=1e-8)
-
-
-def predict(fit: BandedFit, kernels: np.ndarray) -> np.ndarray:
-    return (fit.weights[:, None] * (kernels @ fit.coefficients)).sum(axis=0) + fit.intercept
+from tests.engine.solvers.banded_problems import (
+    FIVE,
+    GRID,
+    SCORES,
+    WEIGHTINGS,
+    Problem,
+    assert_equal,
+    assert_same,
+    close,
+    from_himalaya,
+    held_out,
+    predict,
+    problem,
+    solve,
+)
 
 
 @pytest.mark.parametrize(("spaces", "count", "seed"), [(1, 3, 0), (2, 7, 1), (3, 100, 2), (5, 8, 3)])
@@ -176,10 +122,6 @@ def test_one_space_is_ridge(validation: list[np.ndarray] | None) -> None:
     close(found.selection[0], wanted.selection.max(axis=0))
 
 
-def solve(data: Problem, weightings: np.ndarray = WEIGHTINGS, grid: np.ndarray = GRID) -> BandedFit:
-    return fit_banded(data.kernels, data.responses, held_out(FIVE), weightings, grid)
-
-
 def test_spaces_have_no_order() -> None:
     data, order = problem(), [2, 0, 1]
     plain = solve(data)
@@ -232,51 +174,6 @@ def test_constant_targets(score: Selection) -> None:
     close(found.coefficients[:, 2:], plain.coefficients[:, 2:])
 
 
-@pytest.mark.parametrize("limits", [{"CPU_WIDTH": 20}, {"CPU_WIDTH": 20, "HELD": 1}, {"FITTED": 3}])
-def test_many_targets(limits: dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    data = problem(targets=50)
-    labels = np.arange(50) % 7
-    wanted = [
-        fit_banded(data.kernels, data.responses, held_out(FIVE), WEIGHTINGS, GRID, groups=g) for g in (None, labels)
-    ]
-    for name, value in limits.items():
-        monkeypatch.setattr(banded_search, name, value)
-    for groups, plain in zip((None, labels), wanted, strict=True):
-        assert_equal(fit_banded(data.kernels, data.responses, held_out(FIVE), WEIGHTINGS, GRID, groups=groups), plain)
-
-
-@pytest.mark.parametrize("held", [2**30, 1])
-@pytest.mark.parametrize("validation", [held_out(FIVE), None], ids=["folds", "leave-one-out"])
-def test_penalties_side_by_side(
-    validation: list[np.ndarray] | None, held: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = problem()
-    plain = fit_banded(data.kernels, data.responses, validation, WEIGHTINGS, GRID)
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")  # the way of accelerators, on a CPU
-    monkeypatch.setattr(banded_search, "HELD", held)
-    assert_equal(fit_banded(data.kernels, data.responses, validation, WEIGHTINGS, GRID), plain)
-
-
-@pytest.mark.parametrize(("lapack", "pivots"), [(9, 5), (16, 2), (200, 5)])
-def test_weights_are_those_of_refits(lapack: int, pivots: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cholesky, "LAPACK", lapack)
-    monkeypatch.setattr(cholesky, "PIVOTS", pivots)
-    fold_weights.residual_inverse.clear_cache()
-    fold_weights.fold_weights.clear_cache()
-    data = problem(n=41)
-    x = np.hstack(data.spaces)
-    inverse = fold_weights.residual_inverse(jnp.asarray(x @ x.T), jnp.asarray(2.0), True)
-    for start, size in ((0, 20), (20, 11), (40, 1)):
-        weights = fold_weights.fold_weights(inverse, start, size)
-        rest = fold_weights.outside(np.arange(41), start, size)
-        assert set(rest) == set(range(41)) - set(range(start, start + size))
-        # What is predicted from each single response of 1 are the weights.
-        model = Ridge(2.0, solver="svd").fit(x[rest], np.eye(len(rest)))
-        close(weights, model.predict(x[start : start + size]), rtol=1e-7)
-    fold_weights.residual_inverse.clear_cache()
-    fold_weights.fold_weights.clear_cache()
-
-
 @settings(max_examples=3, deadline=None, derandomize=True, phases=[Phase.generate])  # every shape compiles
 @given(
     n=st.integers(9, 40),
@@ -292,94 +189,3 @@ def test_any_shape(n: int, units: list[int], targets: int, folds: int, seed: int
     with jax.enable_x64(True):
         found = fit_banded(data.kernels, data.responses, held_out(splitter, n), weightings, GRID)
     assert_same(found, from_himalaya(data, splitter, weightings))
-
-
-@pytest.mark.parametrize("exponent", [0.5, 1.0, 2.0])
-def test_float32_errors_stay_at_those_of_cholesky_factorisation(exponent: float) -> None:
-    rng = np.random.default_rng(3)
-    n = 400  # more than one pivot
-    spaces = [rng.standard_normal((n, 500)) * np.arange(1, 501) ** -exponent for _ in range(2)]
-    y = sum(spaces) @ rng.standard_normal((500, 5))
-    y = (y + 0.3 * y.std(axis=0) * rng.standard_normal(y.shape)).astype(np.float32)
-    kernels = np.stack([x @ x.T for x in spaces]).astype(np.float32)
-    folds, even = np.array_split(np.arange(n), 4), np.full((1, 2), 0.5)
-    norm = np.linalg.norm(kernels.sum(axis=0) / 2)
-    for relative in (1e-4, 1e-2, 1.0, 1e2):
-        penalty = relative * np.trace(kernels.sum(axis=0)) / 2 / n
-        exact, found = (fit_banded(k, y, folds, even, [penalty]) for k in (kernels.astype(np.float64), kernels))
-        bound = np.finfo(np.float32).eps * (norm / penalty + 32)
-        errors = np.abs(np.sqrt(-found.selection) - np.sqrt(-exact.selection))  # of the root mean squared residual
-        assert errors.max() < bound * np.abs(y).max()
-        assert np.abs(predict(found, kernels) - predict(exact, kernels)).max() < bound * np.abs(y).max()
-
-
-def test_candidates_that_cannot_be_factorised_are_refused() -> None:
-    data = problem(units=(4, 60, 3))
-    kernels = data.kernels.astype(np.float32)
-    with (
-        pytest.raises(InputError, match=r"weighting \[0\.\d+ .*\] at penalty 1e-12 broke down: .* in float32; raise"),
-        pytest.warns(RuntimeWarning, match=r"12 of 24 candidates have penalties below .* float32, up to"),
-    ):
-        fit_banded(kernels, data.responses, held_out(FIVE), WEIGHTINGS * [1, 0, 1], [1e3, 1e-12])
-
-
-def test_all_candidates_compile_once() -> None:
-    programs: list[Any] = [
-        fold_weights.residual_inverse,
-        fold_weights.fold_weights,
-        banded_search.fold_scores,
-        banded_search.summed,
-        banded_search.multiplied,
-    ]
-    for program in programs:
-        program.clear_cache()
-    for seed in range(3):
-        data = problem(n=45, seed=seed)
-        fit_banded(data.kernels, data.responses, held_out(FIVE, 45), simplex_weightings(3, 5 + seed, seed), GRID)
-    assert [program._cache_size() for program in programs] == [1] * len(programs)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (
-            {"kernels": np.ones((46, 46))},
-            r"one square kernel .* for each feature space, got .* \(46, 46\)",
-        ),
-        ({"kernels": np.ones((3, 46, 5))}, "one square kernel"),
-        ({"kernels": np.ones((0, 46, 46))}, "one square kernel"),
-        ({"kernels": np.ones((3, 46, 46), int)}, "real numbers for each feature space, got int"),
-        ({"kernels": np.full((3, 46, 46), np.nan)}, "kernels hold NaN"),
-        ({"responses": np.ones((45, 2))}, "responses of 46 stimuli x targets"),
-        ({"responses": np.full((46, 2), np.nan)}, "responses hold NaN or infinity"),
-        ({"validation": []}, "no inner fold"),
-        ({"validation": [np.array([46])]}, "lie in 0 ... 45"),
-        ({"validation": [np.arange(45)]}, "1 stimuli are left"),
-        ({"weightings": np.ones(3)}, r"candidates x 3 spaces, got shape \(3,\)"),
-        ({"weightings": np.ones((4, 2))}, r"candidates x 3 spaces, got shape \(4, 2\)"),
-        ({"weightings": np.zeros((0, 3))}, r"got shape \(0, 3\)"),
-        ({"weightings": np.zeros((1, 3))}, "not all 0"),
-        ({"weightings": np.array([[1.0, -0.5, 0.5]])}, "positive numbers or 0"),
-        ({"weightings": np.array([[1.0, np.nan, 0.5]])}, "positive numbers or 0"),
-        ({"penalties": [0.0]}, "positive numbers"),
-        ({"selection": "r3"}, "unknown selection score 'r3'"),
-        ({"groups": np.zeros(3)}, "one group label for each of 8 targets"),
-    ],
-)
-def test_bad_input_is_refused(change: dict[str, Any], message: str) -> None:
-    data = problem()
-    arguments = {
-        "kernels": data.kernels,
-        "responses": data.responses,
-        "validation": held_out(FIVE),
-        "weightings": WEIGHTINGS,
-        "penalties": GRID,
-    }
-    with pytest.raises(InputError, match=message):
-        fit_banded(**arguments | change)
-
-
-@pytest.mark.parametrize("arguments", [(0, 5, 0), (2, 0, 0), (2, 5, 0, ()), (2, 5, 0, (0.0,)), (2, 5, 0, (np.inf,))])
-def test_bad_draws_are_refused(arguments: Any) -> None:
-    with pytest.raises(InputError, match="at least one space, one weighting and positive concentrations"):
-        simplex_weightings(*arguments)

@@ -102,12 +102,35 @@ def test_fits_behind_the_scores_predict_what_was_scored() -> None:
         assert (coefficients[~np.isfinite(y[train])] == 0).all()
 
 
+@SIDES
+def test_penalties_below_the_resolution_are_warned_about(units: int) -> None:
+    x, y = problem(n=50, units=units)
+    x = (x - x.mean(axis=0)).astype(np.float32)
+    fit, given = (fit_features, x) if units < 50 else (fit_kernel, x @ x.T)
+    eigenvalues = np.linalg.eigvalsh((x.T @ x if units < 50 else x @ x.T).astype(np.float64))
+    resolution = np.finfo(np.float32).eps * np.sqrt((eigenvalues**2).sum())
+    with pytest.warns(RuntimeWarning, match=r"1 of 2 penalties lie below .* in float32: .*; raise the penalties or"):
+        fit(given, y, [0.9 * resolution, 1.0])
+    fit(given, y, [1.1 * resolution, 1.0])
+
+
+def test_fits_that_break_down_are_refused() -> None:
+    x, y = problem(units=3)
+    with pytest.raises(InputError, match=r"ridge at penalty 1e-09 broke down: .* float32 resolves here; raise"):
+        fold_fits((x @ x.T).astype(np.float32), y, kfold(45, 3), np.full((3, 6), 1e-9))
+    y[1:, 2] = np.nan
+    with pytest.raises(InputError, match=r"target 2 has [01] responses in the train part of fold 1, at least 2"):
+        fold_fits(x @ x.T, y, kfold(45, 3), np.ones((3, 6)))
+
+
 def test_bad_input_is_refused() -> None:
     x, y = problem(n=20)
     missing = y.copy()
     missing[0, 0] = np.nan
     with pytest.raises(InputError, match="responses hold NaN"):
         fit_kernel(x @ x.T, missing, GRID)
+    with pytest.raises(InputError, match="validation: every inner fold holds out a single stimulus, where r2"):
+        fit_kernel(x @ x.T, y, GRID, validation=list(np.arange(20)[:, None]), selection="r2")
     with pytest.raises(InputError, match="leave-one-out needs at least 3 stimuli"):
         fit_kernel((x @ x.T)[:2, :2], y[:2], GRID)
     with pytest.raises(InputError, match=r"validation, inner fold 1: .* lie in 0 \.\.\. 19"):

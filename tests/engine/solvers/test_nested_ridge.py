@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import pandas as pd
 import pytest
 from himalaya.kernel_ridge import KernelRidgeCV
 from himalaya.scoring import r2_score
@@ -111,6 +112,19 @@ def test_response_offsets_and_scales_change_the_predictions_only(splits: list[Sp
     assert plain.predictions is not None
     changed = plain._replace(predictions=[2 * p - 100 for p in plain.predictions])
     assert_same(solve(x @ x.T, 2 * y - 100, splits, GRID), changed)
+
+
+@pytest.mark.parametrize("factor", [1e-13, 1e10])
+@pytest.mark.parametrize("kind", ["r2", "pearson", "mse"])
+def test_the_unit_of_responses_does_not_matter_in_float32(kind: Selection, factor: float) -> None:
+    x, y = problem()
+    kernel = (x @ x.T).astype(np.float32)
+    plain, scaled = (
+        nested_ridge(kernel, given.astype(np.float32), ELIMINATED, GRID, selection=kind) for given in (y, factor * y)
+    )
+    np.testing.assert_array_equal(scaled.penalty_index, plain.penalty_index)
+    np.testing.assert_allclose(scaled.pearson, plain.pearson, atol=1e-4)
+    np.testing.assert_allclose(scaled.r2, plain.r2, atol=1e-4)
 
 
 @both
@@ -237,6 +251,16 @@ def test_more_folds_than_stimuli_are_refused() -> None:
         ({"kernel": np.full((45, 45), np.nan)}, "the kernel holds NaN"),
         ({"kernel": np.ones((45, 3))}, "wanted a square kernel"),
         ({"kernel": np.ones((45, 45), int)}, "real numbers, .* got int"),
+        ({"kernel": np.eye(45, dtype=np.float16)}, "got float16 of shape .*; float32 and float64 can be solved"),
+        ({"kernel": -np.eye(45)}, "raise the penalties, or check that kernels are X X' of the features"),
+        ({"responses": [[1.0]] * 45}, "wanted responses as an array of stimuli x targets, got a list"),
+        ({"responses": pd.DataFrame(np.ones((45, 3)))}, "got a DataFrame; give numpy.asarray of it"),
+        ({"splits": [(np.arange(30), np.arange(30, 45))]}, r"wanted Split\(train, test, validation\), got a tuple"),
+        (
+            {"splits": [Split(np.arange(30), np.arange(30, 45), tuple(np.arange(30)[:, None]))]},
+            "fold 1 of 1: every inner fold holds out a single stimulus, where r2 is not defined; choose by mse",
+        ),
+        ({"penalties": ["high"]}, "positive numbers, got .'high'"),
         ({"penalties": [1.0, 0.0]}, "positive numbers"),
         ({"penalties": []}, "positive numbers"),
         ({"selection": "r3"}, "unknown selection score 'r3'; did you mean r2"),

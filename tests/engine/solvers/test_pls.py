@@ -269,6 +269,8 @@ def test_memory_is_that_of_a_few_kernels() -> None:
         ({"kernel": np.full((40, 40), np.nan)}, "the kernel holds NaN"),
         ({"kernel": np.ones((40, 3))}, "wanted a square kernel"),
         ({"components": 0}, "wanted 1 to 30 components, .*; got 0"),
+        ({"components": 2.5}, "wanted 1 to 30 components, .*; got 2.5"),
+        ({"responses": np.full((40, 6), "a")}, "responses as real numbers, got <U1"),
         ({"components": 31}, "wanted 1 to 30 components, .*; got 31"),
         ({"splits": []}, "no cross-validation fold"),
         ({"splits": [Split(np.arange(9), np.arange(8, 12), None)]}, "both in train and test"),

@@ -49,6 +49,6 @@ def test_many_units_are_solved_on_the_dual_side() -> None:
 
 def test_features_that_cannot_be_used() -> None:
     _, y = problem(units=9)
-    for bad in (np.full((45, 3), np.nan), np.ones((45, 3), int), np.ones(45)):
+    for bad in (np.full((45, 3), np.nan), np.ones((45, 3), int), np.ones((45, 3), np.float16), np.ones(45)):
         with pytest.raises(InputError, match="features"):
             nested_ridge_features(bad, y, kfold(45, 3), GRID)

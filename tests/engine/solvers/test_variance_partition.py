@@ -201,6 +201,19 @@ def test_groups_share_their_choice() -> None:
 
 
 @pytest.mark.parametrize(
+    ("responses", "message"),
+    [
+        (np.ones((49, 2)), r"responses of 48 stimuli x targets, got shape \(49, 2\)"),
+        (np.ones((40, 2)), r"responses of 48 stimuli x targets, got shape \(40, 2\)"),
+        (np.where(np.arange(48)[:, None] == SPLITS[0].test[0], np.nan, 1.0), "responses hold NaN or infinity"),
+    ],
+)
+def test_bad_responses_are_refused(responses: np.ndarray, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        nested_banded(grams(problem()[0]), responses, SPLITS[:1], WEIGHTINGS, GRID)
+
+
+@pytest.mark.parametrize(
     ("spaces", "weightings", "message"),
     [
         (1, np.ones((1, 1)), "with and without a space; 1 space was given"),
