@@ -14,7 +14,7 @@ from engine.errors import InputError
 from engine.field_of_view import check_known, place
 from engine.from_model import FromModel, View, pixels
 from engine.images import ArrayImages
-from engine.metrics.ridge import Ridge
+from engine.metrics import catalogue
 from engine.recording import Recording
 from engine.splits import kfold
 from engine.target import target
@@ -176,13 +176,13 @@ def test_images_made_again_are_the_same_and_keys_know_view_and_normalisation(tmp
 
     def summaries(spec: ModelSpec, view: View, *between: Recording) -> int:
         """How many layer summaries the cache holds after the job."""
-        ridge = Ridge((1.0, 10.0), relative=True, select="r2", choose="neuroid")
+        ridge = catalogue.ridge((1.0, 10.0), relative=True, select="r2", choose="neuroid", components=None)
         work = [(mine, target(mine, kfold(12, folds=3, seed=0)))]
         predicts = predictor(spec, view)
         wanted = predicts.stimuli(mine, Silent())
         for each in between:  # only the pixels of the last recording are kept
             predicts.stimuli(each, Silent())
-        outcome = job.run(predicts, work, ridge, cache=tmp_path, budget=10**9, stages=Silent())
+        outcome = job.run(predicts, work, [ridge], cache=tmp_path, budget=10**9, stages=Silent())
         assert outcome.digests["mine"]["stimuli"] == wanted
         return len(list(tmp_path.rglob("*.npz")))
 
