@@ -114,7 +114,7 @@ def _correlations(
     matrices = []
     for predictors, _ in sides:
         shifted = predictors - predictors.mean(axis=0)
-        matrices.append(prediction_matrices(shifted @ shifted.T, splits, penalty))
+        matrices.append(list(prediction_matrices(shifted @ shifted.T, splits, penalty)))
     found = np.empty((3, len(splits), targets.shape[-1]))
     width = max(1, MEMORY // (8 * targets.size // targets.shape[-1]))
     for start in range(0, targets.shape[-1], width):

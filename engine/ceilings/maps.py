@@ -5,7 +5,7 @@ predictions of H are -(G_HH)^-1 G_HT Y_T, intercept included. One G serves all s
 |H|³ / 3 + 2 |H|² |T| for each split.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ from engine.solvers.routes import deflated
 from engine.solvers.threads import one_for_lapack
 
 
-def prediction_matrices(kernel: np.ndarray, splits: Sequence[Split], penalty: float) -> list[np.ndarray]:
+def prediction_matrices(kernel: np.ndarray, splits: Sequence[Split], penalty: float) -> Iterator[np.ndarray]:
     """For each split, test stimuli x train stimuli: times the train responses it gives the predicted test responses.
 
     Equals ``sklearn.linear_model.Ridge(penalty)`` with intercept, fitted on the train part. Each row adds up to 1.
@@ -35,7 +35,6 @@ def prediction_matrices(kernel: np.ndarray, splits: Sequence[Split], penalty: fl
     with jax.enable_x64(True), one_for_lapack():
         centred = deflated(jnp.asarray(kernel, jnp.float64))[0]
         inverse = np.asarray(centred_inverse(centred, jnp.float64(penalty)))
-    found = []
     for split in splits:
         held, tests, train, _ = design(split, len(kernel))
         try:
@@ -44,5 +43,4 @@ def prediction_matrices(kernel: np.ndarray, splits: Sequence[Split], penalty: fl
             raise InputError(
                 f"ridge at penalty {penalty:.3g} broke down: it is below what float64 resolves of this kernel; raise it"
             ) from None
-        found.append(-scipy.linalg.cho_solve(factor, inverse[np.ix_(held, train)])[tests])
-    return found
+        yield -scipy.linalg.cho_solve(factor, inverse[np.ix_(held, train)])[tests]

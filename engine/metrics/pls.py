@@ -61,12 +61,15 @@ def score_layer(summary: Summary, responses: np.ndarray, splits: Sequence[Split]
             kept, targets = pattern.stimuli, pattern.targets
             own = restrict(splits, kept)
             kernel, measured = gram[kept[:, None], kept], y[np.ix_(kept, targets)]
-            found = kernel_pls(kernel, measured, own, components=settings.components)
-            value[:, targets] = found.pearson
-            turns.append(found.iterations)
-            inner = first_inner(own)
-            if inner is not None and min(len(split.train) for split in inner) >= settings.components:
-                selection[:, targets] = kernel_pls(kernel, measured, inner, components=settings.components).pearson
+            inner = first_inner(own) or []
+            if any(len(split.train) < settings.components for split in inner):
+                inner = []
+            # In one call, so that one program is compiled.
+            found = kernel_pls(kernel, measured, [*own, *inner], components=settings.components)
+            value[:, targets] = found.pearson[: len(own)]
+            if inner:
+                selection[:, targets] = found.pearson[len(own) :]
+            turns.append(found.iterations[: len(own)])
     return Scores(value, selection, {}, _notes(np.concatenate(turns)))
 
 

@@ -59,7 +59,11 @@ def interval(draws: np.ndarray, *, level: float = 0.95) -> tuple[np.ndarray, np.
     Equals ``scipy.stats.bootstrap(..., method="percentile")`` for the same resamples.
     """
     tail = 50 * (1 - level)
-    enough = np.isfinite(draws).mean(axis=0) >= 0.5
+    finite = np.isfinite(draws)
+    if finite.all():
+        low, high = np.percentile(draws, [tail, 100 - tail], axis=0)
+        return low, high
+    enough = finite.mean(axis=0) >= 0.5
     with np.errstate(invalid="ignore"):
         safe = np.where(enough, draws, 0.0)
         low, high = np.nanpercentile(safe, [tail, 100 - tail], axis=0)

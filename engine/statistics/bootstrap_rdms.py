@@ -10,7 +10,8 @@ So each pair i < j has the weight w = c_i c_j, and the rest are weighted sums ov
                        those of equal ones lie between a and b and have rank (a + b + 1) / 2; about 10 R m (k + s)
                        operations and 2 R m k s flops. The order is found once, not in every resample
 
-92 stimuli have 4186 pairs, 1000 stimuli 499,500. Memory: as many resamples at once as 512 MiB hold (``BLOCK``).
+92 stimuli have 4186 pairs, 1000 stimuli 499,500. Memory: for products the weights of as many resamples as 128 MiB
+hold, in float64 twice that; for ranks the weights of 16 resamples or 2 MiB, and twice that for each model.
 """
 
 from functools import partial
@@ -25,7 +26,10 @@ from engine.metrics.rdm_comparison import upper_triangle
 
 Comparison = Literal["spearman", "pearson", "rho_a", "cosine"]
 COMPARISONS: tuple[str, ...] = get_args(Comparison)
-BLOCK = 2**29  # bytes of weights and ranks at once
+BLOCK = 2**27  # bytes of weights in one product
+CACHE = 2**21  # bytes of weights that ranks are found with; few pairs then stay in cache from step to step
+SIDE_BY_SIDE = 16  # resamples at least, which fill a cache line
+Ranks = tuple[jax.Array, jax.Array]
 FLAT = 1e-12  # of the second moment: a smaller variance is rounding of dissimilarities that are all alike
 
 
@@ -58,8 +62,7 @@ def rdm_similarities(
             f"which have {len(first)} pairs"
         )
     ranked = comparison in ("spearman", "rho_a")
-    step = max(1, BLOCK // (8 * len(first) * (len(x) + 6 if ranked else 2)))
-    step = min(step, len(counts))
+    step = min(len(counts), max(SIDE_BY_SIDE, (CACHE if ranked else BLOCK) // (4 * len(first))))
     found = np.empty((len(counts), len(y), len(x)))
     with jax.enable_x64(True):
         places = jnp.asarray(first), jnp.asarray(second)
@@ -67,19 +70,16 @@ def rdm_similarities(
         moments = None if ranked else jnp.asarray(_moments(x, y, comparison == "pearson"))
         for start in range(0, len(counts), step):
             part = counts[start : start + step]
-            filled = np.pad(part, ((0, step - len(part)), (0, 0)))
-            weights = _weights(jnp.asarray(filled), *places)
+            copies = jnp.asarray(np.pad(part, ((0, step - len(part)), (0, 0))))
+            weights = _weights(copies, *places)
             if moments is not None:
                 similar = _linear(weights, moments, len(x), comparison == "pearson")
             else:
-                guesses = jnp.stack([_ranks(weights, *order) for order in orders[: len(x)]])
-                similar = jnp.stack(
-                    [
-                        _rank_correlations(weights, guesses, _ranks(weights, *order), comparison == "rho_a")
-                        for order in orders[len(x) :]
-                    ],
-                    axis=1,
-                )
+                guesses, rows = [_ranks(weights, *order) for order in orders[: len(x)]], []
+                for order in orders[len(x) :]:
+                    ranks = _ranks(weights, *order)
+                    rows.append([_rank_correlation(weights, ranks, guess, comparison == "rho_a") for guess in guesses])
+                similar = np.array(jax.device_get(rows)).transpose(2, 0, 1)
             found[start : start + step] = similar[: len(part)]
     return found
 
@@ -105,28 +105,29 @@ def _order(rdm: np.ndarray) -> tuple[jax.Array, jax.Array, jax.Array]:
 
 @jax.jit
 def _weights(counts: jax.Array, first: jax.Array, second: jax.Array) -> jax.Array:
-    """C_i c_j of every pair: pairs x resamples."""
-    each = counts.T.astype(jnp.float64)
+    """C_i c_j of every pair: pairs x resamples, whole numbers."""
+    each = counts.T.astype(jnp.int32)
     return each[first] * each[second]
 
 
 @jax.jit
-def _ranks(weights: jax.Array, order: jax.Array, begin: jax.Array, end: jax.Array) -> jax.Array:
-    """Midranks in each resample less their mean, pairs x resamples."""
-    nothing, ordered = jnp.zeros(weights.shape[1]), weights[order]
+def _ranks(weights: jax.Array, order: jax.Array, begin: jax.Array, end: jax.Array) -> Ranks:
+    """Midranks in each resample less their mean, pairs x resamples, and the weighted sum of their squares."""
+    nothing, ordered = jnp.zeros(weights.shape[1], weights.dtype), weights[order]
     if jax.default_backend() == "cpu":
         # One pass; XLA's own running sum takes log2(pairs) of them, which only accelerators are quick at.
         _, running = jax.lax.scan(lambda sofar, each: (sofar + each,) * 2, nothing, ordered)
     else:
         running = jnp.cumsum(ordered, axis=0)
     total = jnp.concatenate([nothing[None], running])
-    return (total[begin] + total[end] - total[-1]) / 2
+    ranks = (total[begin] + total[end] - total[-1]).astype(jnp.float64) / 2
+    return ranks, (weights * ranks * ranks).sum(axis=0)
 
 
 @partial(jax.jit, static_argnames=("models", "centred"))
 def _linear(weights: jax.Array, moments: jax.Array, models: int, centred: bool) -> jax.Array:
     """Resamples x measured x models."""
-    sums = jnp.matmul(weights.T, moments, precision="highest")
+    sums = jnp.matmul(weights.T.astype(moments.dtype), moments, precision="highest")
     measured = (sums.shape[1] - 1 - 2 * models) // (2 + models)
     n, x, xx, y, yy, xy = jnp.split(sums, np.cumsum([1, models, models, measured, measured]).tolist(), axis=1)
     xy, n = xy.reshape(-1, measured, models), n[:, :, None]
@@ -140,13 +141,11 @@ def _linear(weights: jax.Array, moments: jax.Array, models: int, centred: bool) 
     return jnp.where(defined, xy / jnp.sqrt(jnp.where(defined, own_x * own_y, 1.0)), jnp.nan)
 
 
-@jax.jit
-def _rank_correlations(weights: jax.Array, models: jax.Array, measured: jax.Array, unbiased: bool) -> jax.Array:
-    """Resamples x models."""
-    weighted = weights * measured
-    both = (weighted * models).sum(axis=1).T
-    n = weights.sum(axis=0)[:, None]
-    own, others = (weighted * measured).sum(axis=0)[:, None], (weights * models * models).sum(axis=1).T
-    defined = (own > 0) & (others > 0)
-    scale = jnp.where(unbiased, (n**3 - n) / 12, jnp.sqrt(own * others))
+@partial(jax.jit, static_argnames="unbiased")
+def _rank_correlation(weights: jax.Array, measured: Ranks, model: Ranks, unbiased: bool) -> jax.Array:
+    """Of one pair of RDMs, resamples; ``unbiased`` as expected where ties are broken at random."""
+    (a, own_a), (b, own_b) = measured, model
+    both, n = (weights * a * b).sum(axis=0), weights.sum(axis=0).astype(jnp.float64)
+    defined = (own_a > 0) & (own_b > 0)
+    scale = (n**3 - n) / 12 if unbiased else jnp.sqrt(own_a * own_b)
     return jnp.where(defined, both / jnp.where(defined, scale, 1.0), jnp.nan)

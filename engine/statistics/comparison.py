@@ -2,8 +2,8 @@
 
 With one number per neuroid and model, the mean difference of two models is the difference of two columns: resampled
 means are counts x scores, means under flipped signs are signs x scores, and those of all pairs follow by subtraction.
-Cost for R resamples of n neuroids and M models: 4 R n M flops, R M^2 comparisons and as many numbers sorted in part for
-the percentiles. Memory: 16 R M bytes, one model's R x M differences, and 8 R n bytes of signs.
+Cost for R resamples of n neuroids and M models: 4 R n M flops, R M^2 / 2 comparisons and as many numbers sorted in part
+for the percentiles. Memory: 16 R M bytes, one model's R x M differences, and 8 R n bytes of signs.
 
 An interval or p value over neuroids is about other neuroids of the same subjects. For conclusions about other subjects,
 average over each subject's neuroids first and give subjects for neuroids.
@@ -75,13 +75,16 @@ def compare_models(scores: np.ndarray, *, resamples: int = 10_000, seed: int = 0
     resampled = centres(draws(neuroids, resamples=resamples, seed=seed), table, "mean")
     signs, exact = _signs(neuroids, resamples, seed)
     flipped = signs @ table / neuroids
-    low, high, reached = np.zeros((3, models, models))
+    low, high, p = np.zeros((models, models)), np.zeros((models, models)), np.ones((models, models))
     tie = ROUNDING * np.abs(table).max()
-    for model in range(models):
-        low[model], high[model] = interval(resampled[:, [model]] - resampled)
-        null = np.abs(flipped[:, [model]] - flipped)
-        reached[model] = (null >= np.abs(difference[model]) - tie).sum(axis=0)
-    p = reached / len(signs) if exact else (1 + reached) / (1 + len(signs))
+    for model in range(models - 1):
+        others = slice(model + 1, models)
+        low[model, others], high[model, others] = interval(resampled[:, [model]] - resampled[:, others])
+        null = np.abs(flipped[:, [model]] - flipped[:, others])
+        reached = (null >= np.abs(difference[model, others]) - tie).sum(axis=0)
+        p[model, others] = reached / len(signs) if exact else (1 + reached) / (1 + len(signs))
+        low[others, model], high[others, model] = -high[model, others], -low[model, others]
+        p[others, model] = p[model, others]
     return Comparison(difference, low, high, p, _corrected_pairs(p), _wilcoxon(table), int(kept.sum()))
 
 

@@ -217,10 +217,14 @@ def _width(stimuli: int, wanted: int) -> int:
 
 @jax.jit
 def _predictor(inverse: jax.Array, held: jax.Array, test: jax.Array, train: jax.Array) -> jax.Array:
-    """W of the module's docstring in float32: test x train."""
+    """W of the module's docstring, less its mean over the test part, which r does not see: test x train, float32.
+
+    At high penalties W is nearly constant; what differs between stimuli would be lost beside that in float32.
+    """
     root = cholesky.inverse_factor(inverse[jnp.ix_(held, held)])
     half = jnp.matmul(root, inverse[jnp.ix_(held, train)], precision="highest")
-    return -jnp.matmul(root[:, test].T, half, precision="highest").astype(jnp.float32)
+    weights = -jnp.matmul(root[:, test].T, half, precision="highest")
+    return (weights - weights.mean(axis=0)).astype(jnp.float32)
 
 
 @jax.jit
@@ -228,4 +232,6 @@ def _score(weights: jax.Array, responses: jax.Array, train: jax.Array, test: jax
     """R of one neuroid in some shuffles; ``train`` and ``test`` are where their responses come from, by shuffle."""
     fitted = responses.at[train].get(mode="promise_in_bounds")
     measured = responses.at[test].get(mode="promise_in_bounds")
-    return pearson(measured, jnp.matmul(weights, fitted, precision="highest"), jnp.nan)
+    r = pearson(measured, jnp.matmul(weights, fitted, precision="highest"), jnp.nan)
+    # Predictions from a constant train part are constant but for rounding, which must not be scored.
+    return jnp.where((fitted == fitted[0]).all(axis=0), jnp.nan, r)

@@ -95,6 +95,22 @@ def test_penalties_are_chosen_on_the_averages_and_shared_by_the_halves() -> None
             np.testing.assert_allclose(at(found, number, neuroid), wanted, rtol=1e-9)
 
 
+def test_a_neuroid_without_responses_or_repetitions_is_nan_alone() -> None:
+    x, y = data()
+    for penalties in ([20.0], [0.5, 40.0, 3000.0]):
+        whole = noise_corrected(x @ x.T, y, SPLITS, penalties, halvings=3)
+        holes = y.copy()
+        holes[:, :, 1] = np.nan
+        holes[1:, :, 2] = np.nan
+        found = noise_corrected(x @ x.T, holes, SPLITS, penalties, halvings=3)
+        assert (found.halvings[:, [1, 2]] == 0).all()
+        assert np.isnan(found.corrected[:, [1, 2]]).all()
+        assert np.isnan(found.raw[:, 1]).all()
+        np.testing.assert_allclose(found.corrected[:, [0, 3]], whole.corrected[:, [0, 3]], rtol=1e-12)
+    with pytest.raises(InputError, match="none of 3 halvings"):
+        noise_corrected(x @ x.T, holes[:, :, 1:3], SPLITS, [20.0], halvings=3)
+
+
 def test_without_noise_nothing_is_corrected() -> None:
     x, y = data()
     found = noise_corrected(x @ x.T, np.broadcast_to(y[0], y.shape), SPLITS, [20.0], halvings=4)
@@ -104,21 +120,28 @@ def test_without_noise_nothing_is_corrected() -> None:
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5])
-def test_the_true_model_scores_one_and_half_of_it_the_root_of_half(share: float) -> None:
-    # Responses are share of what the layer's 8 units say and the rest of what it does not know, plus noise of
-    # variance 6 in each of 4 trials, so that raw scores are far below. Few units: the map is hardly shrunk.
+def test_noisy_data_corrected_score_what_noise_free_data_would(share: float) -> None:
+    # Responses are a share of what the layer's 8 units say and the rest of what they do not, plus noise of the same
+    # variance in each of 4 trials. At share 1 the layer is the true model.
     rng = np.random.default_rng(4)
     x = rng.normal(size=(320, 8))
-    seen, unseen = x @ rng.normal(size=(8, 150)) / np.sqrt(8), rng.normal(size=(320, 150))
-    seen, unseen = seen / seen.std(axis=0), unseen / unseen.std(axis=0)
-    y = np.sqrt(share) * seen + np.sqrt(1 - share) * unseen + np.sqrt(6) * rng.normal(size=(4, 320, 150))
+    seen, unseen = x @ rng.normal(size=(8, 150)), rng.normal(size=(320, 150))
+    signal = np.sqrt(share) * seen / seen.std(axis=0) + np.sqrt(1 - share) * unseen
+    y = signal + rng.normal(size=(4, 320, 150))
     splits = shuffle_splits(320, splits=4, train_size=0.5, inner_folds=3, seed=0)
     found = noise_corrected(x @ x.T, y, splits, [1e-3], halvings=30)
-    scores = found.corrected.mean(axis=0)
-    error = scores.std(ddof=1) / np.sqrt(150)
-    assert error < 0.01
-    assert abs(scores.mean() - np.sqrt(share)) < 4 * error  # four standard errors over neuroids
-    assert found.raw.mean() < 0.8 * np.sqrt(share)
+    wanted = []
+    for split in splits:
+        guess = Ridge(1e-3).fit(x[split.train], signal[split.train]).predict(x[split.test])
+        wanted.append([pearsonr(a, b)[0] for a, b in zip(guess.T, signal[split.test].T, strict=True)])
+    if share == 1:
+        np.testing.assert_allclose(wanted, 1, rtol=1e-8)  # the map is shrunk by 1e-5 only
+    apart = (found.corrected - wanted).mean(axis=0)
+    error = apart.std(ddof=1) / np.sqrt(150)
+    assert error < 0.005
+    # Four standard errors over neuroids, and .003 for the correction's own bias at 160 test stimuli.
+    assert abs(apart.mean()) < 4 * error + 0.003
+    assert np.mean(wanted) - found.raw.mean() > 0.07
 
 
 def test_from_neuroids_equals_a_loop_over_scikit_learn() -> None:

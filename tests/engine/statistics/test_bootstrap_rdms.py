@@ -20,7 +20,8 @@ def rdms(count: int, seed: int) -> np.ndarray:
 def test_similarities_equal_rsatoolboxs_of_subsampled_rdms(
     comparison: Comparison, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.statistics.bootstrap_rdms.BLOCK", 66 * 8 * 8 * 8)  # several blocks
+    for bound in ("BLOCK", "CACHE", "SIDE_BY_SIDE"):  # several blocks, the last one not full
+        monkeypatch.setattr(f"engine.statistics.bootstrap_rdms.{bound}", 8)
     models, measured = rdms(2, 0), rdms(3, 1)
     counts = draws(STIMULI, resamples=20)
     found = rdm_similarities(counts, models, measured, comparison)
