@@ -40,6 +40,8 @@ class Agreement(NamedTuple):
         lost: largest inner score that such a choice gives away.
         holds: within the bounds of this file.
         predictions: largest difference of a prediction, relative to the largest; None where not compared.
+        what: name of the number compared.
+        choices: what is chosen, where it is not a penalty.
     """
 
     worst_r: float
@@ -48,6 +50,8 @@ class Agreement(NamedTuple):
     lost: float
     holds: bool
     predictions: float | None = None
+    what: str = "r"
+    choices: str = "penalties"
 
 
 def exact_scores(

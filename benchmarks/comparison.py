@@ -30,6 +30,7 @@ class Contender:
         factor: the run is this part of the work, and its time is multiplied by ``factor``; the table says so.
         part: what is run, where ``factor`` is not 1.
         rounds: most runs that are counted.
+        against: which of ours a peer is compared with; the first where empty.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Contender:
     factor: float = 1.0
     part: str = ""
     rounds: int = ROUNDS
+    against: str = ""
 
 
 @dataclass
@@ -53,6 +55,7 @@ class Entry:
     factor: float
     part: str
     first: float
+    against: str = ""
     runs: list[float] = field(default_factory=list)
     host: int | None = None
     device: int | None = None
@@ -91,6 +94,7 @@ def compare(
     cost: Cost | Callable[[Any], Cost],
     quick: bool,
     goal: float | None = None,
+    limit: float | None = None,
 ) -> dict[str, Any]:
     """The record of one row: entries, rate and share of the peak, agreement, ratio of the best peer to ours.
 
@@ -100,9 +104,10 @@ def compare(
         ours: the first is the one that the ratio and the rate are about.
         peers: may be empty.
         dtype: of the matrix products whose peak is measured.
-        cost: flops of one run of ours[0], or how they follow from its result.
-        quick: small peak measurement, and no goal: it is about the full sizes.
+        cost: flops of one run of ours[0], or how they follow from its result; none where products are no part of it.
+        quick: small peak measurement, and no goal and limit: they are about the full sizes.
         goal: ratio to reach.
+        limit: seconds that each of ours may take.
     """
     others = OtherWork()
     peak = {"dtype": dtype, "before": product_peak(dtype, quick)}
@@ -129,17 +134,19 @@ def compare(
     if any(entry.agreement is not None and not entry.agreement["holds"] for entry in entries if entry.ours):
         found["status"] = "disagrees"
     main_median = found["entries"][0]["median"]
-    rate = total(flops) / main_median
-    found |= {"cost": flops, "flops_per_second": rate, "share_of_peak": rate / max(peak["before"], peak["after"])}
-    found["goal"] = None if quick else goal
+    if flops:
+        rate = total(flops) / main_median
+        found |= {"cost": flops, "flops_per_second": rate, "share_of_peak": rate / max(peak["before"], peak["after"])}
+    found |= {"goal": None if quick else goal, "limit": None if quick else limit}
     if peers:
         found["ratio"] = best_peer(found)["median"] / main_median
     return found
 
 
 def best_peer(record: dict[str, Any]) -> dict[str, Any]:
-    """The entry of the fastest peer."""
-    return min((entry for entry in record["entries"] if not entry["ours"]), key=lambda entry: entry["median"])
+    """The entry of the fastest peer of the first of ours."""
+    peers = (entry for entry in record["entries"] if not entry["ours"] and not entry["against"])
+    return min(peers, key=lambda entry: entry["median"])
 
 
 def fastest(variants: Mapping[str, Callable[[], Any]]) -> tuple[str, dict[str, float]]:
@@ -170,7 +177,7 @@ def planned_rounds(contender: Contender, entry: Entry) -> int:
 def _first(contender: Contender, ours: bool) -> tuple[Entry, Any]:
     result, run = timed(contender.run)
     settings = contender.settings, contender.tried, contender.factor, contender.part
-    entry = Entry(contender.name, ours, *settings, run.seconds)
+    entry = Entry(contender.name, ours, *settings, run.seconds, contender.against)
     entry.remember_device(run)
     if contender.grade is not None:
         entry.agreement = contender.grade(result)._asdict()
@@ -181,4 +188,4 @@ def _first(contender: Contender, ours: bool) -> tuple[Entry, Any]:
 
 
 def _verdict(agreement: dict[str, Any]) -> str:
-    return f"r within {agreement['worst_r']:.0e}" + ("" if agreement["holds"] else ", DISAGREES")
+    return f"{agreement['what']} within {agreement['worst_r']:.0e}" + ("" if agreement["holds"] else ", DISAGREES")

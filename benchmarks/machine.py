@@ -9,7 +9,18 @@ from pathlib import Path
 
 import jax
 
-PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "scikit-learn", "himalaya", "torch", "h5py", "threadpoolctl")
+PACKAGES = (
+    "jax",
+    "jaxlib",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "himalaya",
+    "rsatoolbox",
+    "torch",
+    "h5py",
+    "threadpoolctl",
+)
 
 
 def machine() -> dict[str, object]:

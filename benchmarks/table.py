@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-ORDER = ("R1", "R2", "R3", "R4", "R5", "R6", "P1", "P2", "B1", "M1", "M2", "M3", "G1")
+ORDER = ("R1", "R2", "R3", "R4", "R5", "R6", "P1", "P2", "B1", "N1", "D1", "D2", "S1", "M1", "M2", "M3", "G1")
 HEADER = (
     "row",
     "work / contender",
@@ -36,9 +36,10 @@ def row_lines(name: str, record: Mapping[str, Any]) -> str:
     if "points" in record:
         return line([name, title, *[""] * 5, record["verdict"], record["wanted"], _agreement(record["agreement"])])
     lines = [line([name, title, *[""] * 5, _ratio(record), record["wanted"], ""])]
-    ours = record["entries"][0]["median"]
+    ours = {entry["name"]: entry["median"] for entry in record["entries"] if entry["ours"]}
+    first = record["entries"][0]["median"]
     for entry in sorted(record["entries"], key=lambda entry: not entry["ours"]):
-        compared = "" if entry["ours"] else f"{entry['median'] / ours:.3g}x"
+        compared = "" if entry["ours"] else f"{entry['median'] / ours.get(entry.get('against'), first):.3g}x"
         rate = _rate(record) if entry is record["entries"][0] else ""
         cells = ["", _contender(entry), _times(entry), str(len(entry["runs"])), _compile(entry), _memory(entry)]
         lines.append(line([*cells, rate, compared, "", _agreement(entry["agreement"])]))
@@ -58,8 +59,10 @@ def _why(record: Mapping[str, Any]) -> str:
 def _ratio(record: Mapping[str, Any]) -> str:
     if "ratio" not in record:
         return ""
-    goal = record.get("goal")
-    reached = "" if goal is None else ", reached" if record["ratio"] >= goal else ", not reached"
+    goal, limit = record.get("goal"), record.get("limit")
+    met = [] if goal is None else [record["ratio"] >= goal]
+    met += [] if limit is None else [max(entry["median"] for entry in record["entries"] if entry["ours"]) <= limit]
+    reached = "" if not met else ", reached" if all(met) else ", not reached"
     return f"**{record['ratio']:.3g}x**{reached}"
 
 
@@ -99,11 +102,12 @@ def _rate(record: Mapping[str, Any]) -> str:
 def _agreement(found: Mapping[str, Any] | None) -> str:
     if found is None:
         return ""
-    words = f"r within {found['worst_r']:.0e} (median {found['median_r']:.0e})"
+    words = f"{found.get('what', 'r')} within {found['worst_r']:.0e} (median {found['median_r']:.0e})"
     if found["predictions"] is not None:
         words += f"; predictions within {found['predictions']:.0e}"
     if found["other_penalties"]:
-        words += f"; {found['other_penalties']} other penalties, losing {found['lost']:.0e} at most"
+        choices = found.get("choices", "penalties")
+        words += f"; {found['other_penalties']} other {choices}, losing {found['lost']:.0e} at most"
     return words if found["holds"] else f"{words}: **no**"
 
 

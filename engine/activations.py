@@ -7,6 +7,7 @@ little and needs no disk. A layer larger than the whole budget is taken in slice
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -19,6 +20,7 @@ from engine.gram import Summary, add, check_finite, summarise
 Take = Callable[[Mapping[str, jax.Array]], Any]
 Apply = Callable[[Any, jax.Array, Take], Any]
 """(params, images, take) -> take(layer -> images x ...), as :class:`models.port.Apply` says."""
+Read = Callable[[Sequence[jax.Array], int], None]
 
 # Images in one call. On a CPU few, so that the memory of one call serves the next instead of going back to the system.
 BATCH = {"cpu": 16}
@@ -74,6 +76,7 @@ def layer_summaries(
     *,
     budget: int,
     advance: Callable[[int], None] = lambda images: None,
+    read: Mapping[str, Read] = MappingProxyType({}),
 ) -> Iterator[tuple[str, Summary]]:
     """Yields (layer, summary) for every layer in ``units``, as soon as each is complete.
 
@@ -83,6 +86,8 @@ def layer_summaries(
         images: n x h x w x 3, uint8, prepared for the model.
         budget: bytes that the captured activations may take at any time.
         advance: called after each batch with the number of images done.
+        read: layer -> shown every block of its units (row blocks, number of the first unit) before they are dropped;
+            it must not keep or change them.
 
     Raises:
         InputError: an activation is not finite; names the layer and counts the stimuli.
@@ -92,6 +97,8 @@ def layer_summaries(
     for pieces in plan(units, n, budget):
         blocks = _capture(apply, params, pieces, images, advance)
         for piece in pieces:
+            if piece.layer in read:
+                read[piece.layer](blocks[piece], piece.start)
             summary = summarise(blocks.pop(piece), n)
             check_finite(piece.layer, np.isfinite(np.diagonal(summary.gram)), "the weights")
             if piece.layer in unfinished:

@@ -11,13 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import h5py
 import jax.numpy as jnp
 import numpy as np
 
-from engine.activations import plan
+from engine.activations import Read, plan
 from engine.errors import InputError, unknown
 from engine.gram import Summary, add, check_finite, summarise
 
@@ -102,7 +103,12 @@ def open_features(path: Path) -> FeaturesFile:
 
 
 def feature_summaries(
-    file: FeaturesFile, layers: Sequence[str], stimuli: Sequence[str], *, budget: int
+    file: FeaturesFile,
+    layers: Sequence[str],
+    stimuli: Sequence[str],
+    *,
+    budget: int,
+    read: Mapping[str, Read] = MappingProxyType({}),
 ) -> Iterator[tuple[str, Summary]]:
     """Yields (layer, summary) as :func:`engine.activations.layer_summaries` does, in the order of ``stimuli``.
 
@@ -110,6 +116,7 @@ def feature_summaries(
         layers: of the file.
         stimuli: ids, in the recording's order.
         budget: bytes that the features may take at any time; a larger layer is read in slices of its units.
+        read: as of :func:`engine.activations.layer_summaries`.
     """
     rows = file.rows(stimuli)
     for layer in layers:
@@ -119,7 +126,10 @@ def feature_summaries(
             for piece in pieces:
                 block = _columns(array, rows, piece.start, piece.stop)
                 check_finite(layer, np.isfinite(block).all(1), "the features")
-                summary = summarise([jnp.asarray(block)], len(rows))
+                blocks = [jnp.asarray(block)]
+                if layer in read:
+                    read[layer](blocks, piece.start)
+                summary = summarise(blocks, len(rows))
                 total = summary if total is None else add(total, summary)
         assert total is not None
         yield layer, total

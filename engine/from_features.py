@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from engine.features_file import FeaturesFile, feature_summaries
-from engine.gram import Summary
-from engine.predictor import Stages
+from engine.metrics.metric import Reader
+from engine.predictor import Layer, Reading, Stages
 from engine.recording import Recording
 
 
@@ -27,13 +27,17 @@ class FromFeatures:
         return hashlib.sha256("\n".join(ids).encode()).hexdigest()
 
     def summaries(
-        self, recording: Recording, *, cache: Path, budget: int, stages: Stages
-    ) -> Iterator[tuple[str, Summary]]:
+        self, recording: Recording, *, cache: Path, budget: int, stages: Stages, readers: Sequence[Reader] = ()
+    ) -> Iterator[Layer]:
         """Read from the file, layer by layer."""
+        reading = {}
+        if readers:
+            reading = {each: Reading(each, readers, self._file.arrays[each].shape[1:]) for each in self.layers}
         advance = stages.stage(f"{recording.name}: {self.name}", len(self.layers), "layers")
-        for layer, summary in feature_summaries(self._file, self.layers, self._ids(recording), budget=budget):
+        made = feature_summaries(self._file, self.layers, self._ids(recording), budget=budget, read=reading)
+        for layer, summary in made:
             advance(1)
-            yield layer, summary
+            yield Layer(layer, summary, reading[layer].states if readers else ())
 
     @staticmethod
     def _ids(recording: Recording) -> list[str]:

@@ -11,8 +11,8 @@ from engine import store
 from engine.activations import Apply, image_passes, layer_summaries
 from engine.errors import InputError
 from engine.field_of_view import check_known, place
-from engine.gram import Summary
-from engine.predictor import Stages
+from engine.metrics.metric import Reader
+from engine.predictor import Layer, Reading, Stages
 from engine.principal_components import Components, components_summary
 from engine.recording import Recording
 from engine.reduction import Reduction, reduced, reduced_shape
@@ -78,18 +78,18 @@ class FromModel:
         return self._seen(recording, stages)[1]
 
     def summaries(
-        self, recording: Recording, *, cache: Path, budget: int, stages: Stages
-    ) -> Iterator[tuple[str, Summary]]:
+        self, recording: Recording, *, cache: Path, budget: int, stages: Stages, readers: Sequence[Reader] = ()
+    ) -> Iterator[Layer]:
         """Those at hand first, then the others as the model makes them, kept at once."""
         images, seen = self._seen(recording, stages)
         keys = {layer: store.key({**self.key, "layer": layer, "stimuli": seen}) for layer in self.layers}
         missing = []
         for layer in self.layers:
-            summary = store.load_summary(cache, keys[layer])
+            summary = None if readers else store.load_summary(cache, keys[layer])
             if summary is None:
                 missing.append(layer)
             else:
-                yield layer, summary
+                yield Layer(layer, summary)
         if not missing:
             return
         shapes = {layer: shape for layer, shape in layer_shapes(self._model.spec).items() if layer in missing}
@@ -102,9 +102,11 @@ class FromModel:
             apply = reduced(apply, shapes, self._reduction)
             shapes = {layer: reduced_shape(shape, self._reduction) for layer, shape in shapes.items()}
         units = {layer: prod(shape) for layer, shape in shapes.items()}
+        reading = {layer: Reading(layer, readers, shape) for layer, shape in shapes.items()} if readers else {}
         advance = stages.stage(f"{recording.name}: {self.name}", image_passes(units, len(images), budget), "images")
         keep = True
-        for layer, summary in layer_summaries(apply, self._model.params, units, images, budget=budget, advance=advance):
+        made = layer_summaries(apply, self._model.params, units, images, budget=budget, advance=advance, read=reading)
+        for layer, summary in made:
             if count:
                 summary = components_summary(summary, stimuli, count)
             try:
@@ -113,7 +115,7 @@ class FromModel:
             except OSError as error:
                 keep = False
                 stages.say(f"layer summaries are not kept for another run: {error.strerror} in '{cache}'")
-            yield layer, summary
+            yield Layer(layer, summary, reading[layer].states if readers else ())
 
     def _seen(self, recording: Recording, stages: Stages) -> tuple[np.ndarray, str]:
         """The pixels and their digest."""

@@ -3,10 +3,14 @@
 import fnmatch
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
+
+import jax
 
 from engine.errors import InputError, unknown
 from engine.gram import Summary
+from engine.metrics.metric import Reader
+from engine.metrics.reverse_units import evenly_spaced
 from engine.recording import Recording
 
 
@@ -20,6 +24,37 @@ class Stages(Protocol):
     def say(self, sentence: str) -> None:
         """A warning that the user can act on."""
         ...
+
+
+class Layer(NamedTuple):
+    """One layer, complete.
+
+    Attributes:
+        name: of the layer.
+        summary: over the recording's stimuli.
+        states: what each reader has made of its units.
+    """
+
+    name: str
+    summary: Summary
+    states: Sequence[Any] = ()
+
+
+class Reading:
+    """What several readers make of one layer while its blocks pass."""
+
+    def __init__(self, layer: str, readers: Sequence[Reader], shape: tuple[int, ...]) -> None:
+        """InputError, with the layer's name, where a reader cannot take activations of this shape."""
+        self._readers = readers
+        try:
+            self.states = [reader.begin(shape) for reader in readers]
+        except InputError as error:
+            raise InputError(f"layer '{layer}': {error}") from error
+
+    def __call__(self, blocks: Sequence[jax.Array], first: int) -> None:
+        """The next block of units."""
+        pairs = zip(self._readers, self.states, strict=True)
+        self.states = [reader.read(state, blocks, first) for reader, state in pairs]
 
 
 class Predictor(Protocol):
@@ -42,13 +77,15 @@ class Predictor(Protocol):
         ...
 
     def summaries(
-        self, recording: Recording, *, cache: Path, budget: int, stages: Stages
-    ) -> Iterator[tuple[str, Summary]]:
-        """(layer, summary over the recording's stimuli) for every layer chosen, as soon as each is complete.
+        self, recording: Recording, *, cache: Path, budget: int, stages: Stages, readers: Sequence[Reader] = ()
+    ) -> Iterator[Layer]:
+        """Every layer chosen, as soon as it is complete.
 
         Args:
             cache: folder where layer summaries are kept and looked for.
             budget: bytes that features may take at once.
+            readers: measures that the units of every layer are passed to. Units are not kept, so with readers
+                every layer is computed whatever the cache holds.
         """
         ...
 
@@ -56,11 +93,15 @@ class Predictor(Protocol):
 def choose_layers(owner: str, layers: Sequence[str], aliases: Mapping[str, str], wanted: object) -> list[str]:
     """The layers named by ``all``, a name, a pattern such as ``block*``, or a list of these, in the owner's order.
 
+    A number chooses so many evenly spaced ones, the first and the last among them.
+
     ``aliases`` are further names (torchvision's, timm's, the original's) -> layers.
 
     Raises:
         InputError: a name or pattern that fits no layer; names the nearest.
     """
+    if isinstance(wanted, int):
+        return evenly_spaced(layers, wanted)
     given = [wanted] if isinstance(wanted, str) else list(wanted) if isinstance(wanted, Sequence) else None
     if not given:
         raise InputError(f"layers={wanted}: wanted 'all' or a list such as [{layers[0]}]")

@@ -4,20 +4,58 @@ Arrays and tables in, tables out; files, printing and settings are in engine.com
 """
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.stats import bootstrap
 
+from engine.ceilings.corrected import Convention, correct
 from engine.metrics.metric import Metric
 from engine.metrics.scores import Scores
 from engine.statistics import bootstrap_median
 from engine.target import Target
 
-CEILED = {
-    "neuroid": "r|r|/c: squared correlation over reliability, per neuroid, keeping the sign; median over neuroids",
-    "population": "score over the upper noise ceiling of its region, mean over subjects",
+
+class Correction(NamedTuple):
+    """How the ceiling enters the score of a region's neuroids.
+
+    Attributes:
+        convention: of :mod:`engine.ceilings.corrected`.
+        aggregate: apply it to the medians over neuroids, as Brain-Score does, instead of to each neuroid.
+    """
+
+    convention: Convention = "r|r|/c"
+    aggregate: bool = False
+
+    def symbol(self, metric: Metric) -> str:
+        """Of a corrected score."""
+        if metric.per == "neuroid" and not metric.squared:
+            return self.convention
+        return f"{metric.symbol}/c"
+
+    def sentence(self, metric: Metric) -> str:
+        """For every output."""
+        if metric.per == "population":
+            return "score over the upper noise ceiling of its region, mean over subjects"
+        if metric.squared:
+            return "share of the explainable variance, c the reliability; per neuroid, median over neuroids"
+        own = (
+            "applied to the medians of r and c over neuroids" if self.aggregate else "per neuroid, median over neuroids"
+        )
+        return f"{MEANINGS[self.convention]}, c the reliability; {own}"
+
+
+MEANINGS: Mapping[str, str] = {
+    "r": "not corrected",
+    "r/sqrt(c)": "correlation with the noise-free responses",
+    "(r/c)^2": "Brain-Score's explained variance of 2020 to 2025",
+    "r^2/c": "share of the explainable variance",
+    "r|r|/c": "share of the explainable variance, keeping the sign",
 }
+
+
+SIGNED_SHARE = Correction()
 
 
 def score_table(metric: Metric, scores: Mapping[str, Scores], layers: Sequence[str], wanted: Target) -> pd.DataFrame:
@@ -43,6 +81,8 @@ def score_table(metric: Metric, scores: Mapping[str, Scores], layers: Sequence[s
         frame["selection"] = found.selection.ravel()
         for name, values in found.details.items():
             frame[name] = values.ravel()
+        if "ceiling" not in frame:
+            frame["ceiling"] = np.nan
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)
 
@@ -53,22 +93,22 @@ def _targets(metric: Metric, wanted: Target) -> pd.DataFrame:
     return pd.DataFrame([{"region": each.region, "subject": each.subject} for each in wanted.populations])
 
 
-def layer_table(metric: Metric, rows: pd.DataFrame) -> pd.DataFrame:
+def layer_table(metric: Metric, rows: pd.DataFrame, correction: Correction = SIGNED_SHARE) -> pd.DataFrame:
     """One row per layer x region of one metric: score with interval, ceiling and ceiled score.
 
     Per neuroid: a neuroid's score is its mean over splits; a region's is the median over neuroids, with a 95 %
     bootstrap interval over neuroids. ``ceiling`` is the median over neuroids of sqrt(c), the r of a perfect model.
-    Per population: the score over all stimuli, its mean over subjects with a bootstrap interval over subjects, and
-    the upper noise ceiling.
+    Per population: the score over all stimuli (or its mean over splits), its mean over subjects with a bootstrap
+    interval over subjects, and the upper noise ceiling. What the metric gives ``beside`` its score is aggregated alike.
     """
     found = []
     for (region, depth, layer), part in rows.groupby(["region", "depth", "layer"], sort=False):
         name = {"metric": metric.name, "region": region, "layer": layer, "depth": depth}
-        found.append(name | _aggregate(metric, part, "score" if metric.per == "neuroid" else "whole"))
+        found.append(name | _aggregate(metric, part, "whole" if metric.whole else "score", correction))
     return pd.DataFrame(found)
 
 
-def best_layers(metric: Metric, rows: pd.DataFrame) -> pd.DataFrame:
+def best_layers(metric: Metric, rows: pd.DataFrame, correction: Correction = SIGNED_SHARE) -> pd.DataFrame:
     """One row per region: the score of the layer chosen, in each split, without looking at its test stimuli.
 
     In each split the layer with the highest median ``selection`` (over targets) is taken and its test score kept;
@@ -83,24 +123,32 @@ def best_layers(metric: Metric, rows: pd.DataFrame) -> pd.DataFrame:
             continue
         best = inner.loc[inner.groupby("split")["selection"].idxmax()]
         test = part.merge(best[["split", "layer"]], on=["split", "layer"])
-        if metric.per == "population":
+        if metric.whole:
             test = test.assign(ceiling=np.nan)  # that of all stimuli does not bound the score of a few
         counts = best["layer"].value_counts()
         chosen = {"metric": metric.name, "region": region, "layer": counts.index[0], "chosen": counts.to_dict()}
-        found.append(chosen | _aggregate(metric, test, "score"))
+        found.append(chosen | _aggregate(metric, test, "score", correction))
     return pd.DataFrame(found)
 
 
-def _aggregate(metric: Metric, rows: pd.DataFrame, column: str) -> dict[str, float]:
+def _aggregate(metric: Metric, rows: pd.DataFrame, column: str, correction: Correction) -> dict[str, float]:
     """Of one layer (or the chosen ones) and one region."""
     owner = ["recording", "neuroid"] if metric.per == "neuroid" else ["recording", "subject"]
-    each = rows.groupby(owner, sort=False).agg(score=(column, "mean"), ceiling=("ceiling", "first"))
+    columns = [*(metric.beside or ()), *({"lower_ceiling"} & set(rows))]
+    beside = {name: (name, "mean") for name in columns}
+    each = rows.groupby(owner, sort=False).agg(score=(column, "mean"), ceiling=("ceiling", "first"), **beside)
     score, ceiling = each["score"].to_numpy(), each["ceiling"].to_numpy(float)
     usable = np.isfinite(score) & (ceiling > 0)
     if metric.per == "neuroid":
         middle, (low, high) = _median, bootstrap_median(score)
-        perfect = np.sqrt(ceiling[usable])
-        ceiled = score[usable] * np.abs(score[usable]) / ceiling[usable]
+        perfect = ceiling[usable] if metric.squared else np.sqrt(ceiling[usable])
+        if metric.squared:
+            ceiled = score[usable] / ceiling[usable]
+        elif correction.aggregate:
+            medians = np.array([_median(score[usable])]), np.array([_median(ceiling[usable])])
+            ceiled = correct(*medians, correction.convention)
+        else:
+            ceiled = correct(score[usable], ceiling[usable], correction.convention)
     else:
         middle, (low, high) = _mean, _bootstrap_mean(score)
         perfect = ceiling[usable]
@@ -114,7 +162,7 @@ def _aggregate(metric: Metric, rows: pd.DataFrame, column: str) -> dict[str, flo
         "ceiled": middle(ceiled),
         "targets": int(finite.size),
         "targets_with_ceiling": int(usable.sum()),
-    }
+    } | {name: middle(each[name].to_numpy()[np.isfinite(each[name])]) for name in columns}
 
 
 def _median(values: np.ndarray) -> float:

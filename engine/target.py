@@ -8,12 +8,16 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from engine import ceilings
+from engine.ceilings.corrected import reliable
+from engine.ceilings.reliability import Estimator, reliability
 from engine.errors import InputError, unknown
 from engine.recording import Recording
 from engine.solvers.folds import Split
 
-RDM_CEILING = "mean over a region's subjects of the score that their mean RDM has with each (Nili et al. 2014, upper)"
+RDM_CEILING = (
+    "similarity of subjects with the pooled RDM of their region, mean over them (Nili et al. 2014; upper: of all, "
+    "lower: of the others)"
+)
 
 
 class Population(NamedTuple):
@@ -36,7 +40,10 @@ class Target:
         excluded: neuroid id -> why it was left out.
         splits: over all stimuli.
         ceiling: the formula behind the column, or why there is none.
+        stimuli: table of the recording.
+        stratum: its column of classes, where the data set names one.
         rdms: region -> subjects x stimuli x stimuli, where only RDMs are known.
+        repeats: repetitions x stimuli x kept neuroids, where single presentations are known.
     """
 
     recording: str
@@ -45,7 +52,10 @@ class Target:
     excluded: Mapping[str, str]
     splits: Sequence[Split]
     ceiling: str
+    stimuli: pd.DataFrame
+    stratum: str | None = None
     rdms: Mapping[str, np.ndarray] | None = None
+    repeats: np.ndarray | None = None
 
     @cached_property
     def populations(self) -> list[Population]:
@@ -57,10 +67,18 @@ class Target:
                 for number, rdm in enumerate(rdms, start=1)
             ]
         assert self.responses is not None
-        pairs = list(zip(self.neuroids["region"].astype(str), self.neuroids["subject"].astype(str), strict=True))
+        names = self.neuroids[["region", "subject"]].astype(str)
+        first = [names.iloc[own[0]] for own in self.columns]
         return [
-            Population(*pair, self.responses[:, [own == pair for own in pairs]], None) for pair in dict.fromkeys(pairs)
+            Population(name["region"], name["subject"], self.responses[:, own], None)
+            for name, own in zip(first, self.columns, strict=True)
         ]
+
+    @cached_property
+    def columns(self) -> list[np.ndarray]:
+        """Of each population of single neuroids, where they stand among the responses."""
+        pairs = list(zip(self.neuroids["region"].astype(str), self.neuroids["subject"].astype(str), strict=True))
+        return [np.flatnonzero([own == pair for own in pairs]) for pair in dict.fromkeys(pairs)]
 
     def of_neuroids(self, metric: str) -> np.ndarray:
         """The responses, for a metric that needs them. InputError where only RDMs are known."""
@@ -72,23 +90,37 @@ class Target:
         return self.responses
 
 
-def target(recording: Recording, splits: Sequence[Split], regions: Sequence[str] | None = None) -> Target:
+def target(
+    recording: Recording,
+    splits: Sequence[Split],
+    regions: Sequence[str] | None = None,
+    *,
+    estimator: Estimator = "split_half",
+    threshold: float | None = None,
+) -> Target:
     """Checks the responses, leaves out neuroids that cannot be scored (saying which), and finds the ceiling.
 
     Args:
         recording: of responses or RDMs.
         splits: over its stimuli.
         regions: score these only; None for all.
+        estimator: of reliability.
+        threshold: leave out neuroids whose reliability is below it or unknown; None keeps all.
 
     Raises:
-        InputError: the recording lacks a region, or no neuroid can be scored.
+        InputError: the recording lacks a region, or no neuroid can be scored; a threshold on what is not known.
     """
     for region in regions or ():
         if region not in recording.regions:
             raise unknown(f"region of {recording.name}", region, recording.regions)
     if recording.rdms is not None:
         rdms = {region: rdm for region, rdm in recording.rdms.items() if regions is None or region in regions}
-        return Target(recording.name, None, recording.neuroids, {}, splits, RDM_CEILING, rdms)
+        if threshold is not None:
+            raise InputError(
+                f"ceiling.threshold={threshold:g}: recording '{recording.name}' holds dissimilarity matrices only, so "
+                "no neuroid's reliability is known; leave it null"
+            )
+        return Target(recording.name, None, recording.neuroids, {}, splits, RDM_CEILING, recording.stimuli, rdms=rdms)
     responses = recording.responses
     wanted = np.ones(len(recording.neuroids), bool)
     if regions is not None:
@@ -112,21 +144,42 @@ def target(recording: Recording, splits: Sequence[Split], regions: Sequence[str]
             f"recording '{recording.name}': none of its {wanted.sum()} neuroids can be scored "
             f"({len(excluded)} are all-NaN or constant)"
         )
-    responses = responses[:, kept]
-    reliability, convention = _ceiling(recording, responses, kept)
+    repeats = None if recording.repeats is None else recording.repeats[:, :, kept]
+    truth = None if recording.truth is None else recording.truth[:, kept]
+    reliabilities, sentence = reliability(estimator, responses[:, kept], repeats, truth)
+    neuroids = recording.neuroids[kept].assign(ceiling=reliabilities)
+    if threshold is not None:
+        enough = _reliable(recording.name, neuroids, threshold, excluded)
+        neuroids, kept = neuroids[enough], np.flatnonzero(kept)[enough]
+        repeats = None if repeats is None else repeats[:, :, enough]
+        sentence += f"; neuroids below {threshold:g} left out"
     return Target(
         recording.name,
-        responses,
-        recording.neuroids[kept].assign(ceiling=reliability),
+        responses[:, kept],
+        neuroids,
         excluded,
         splits,
-        convention,
+        sentence,
+        recording.stimuli,
+        recording.stratum,
+        repeats=repeats,
     )
 
 
-def _ceiling(recording: Recording, responses: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, str]:
-    if recording.truth is not None:
-        return ceilings.known(recording.truth[:, kept], responses), "known: squared r with the noise-free responses"
-    if recording.repeats is None or len(recording.repeats) < 2:
-        return np.full(responses.shape[1], np.nan), "no repeats: no ceiling"
-    return ceilings.split_half(recording.repeats[:, :, kept]), ceilings.CONVENTION
+def _reliable(recording: str, neuroids: pd.DataFrame, threshold: float, excluded: dict[str, str]) -> np.ndarray:
+    """Which neuroids reach the threshold; the others are added to ``excluded``."""
+    values = neuroids["ceiling"].to_numpy(float)
+    if not np.isfinite(values).any():
+        raise InputError(
+            f"ceiling.threshold={threshold:g}: no reliability is known in recording '{recording}', which holds fewer "
+            "than two repetitions; leave it null"
+        )
+    mask = reliable(values, threshold).mask
+    if not mask.any():
+        raise InputError(
+            f"ceiling.threshold={threshold:g}: none of the {len(mask)} neuroids of recording '{recording}' reaches it; "
+            f"the most reliable has {np.nanmax(values):.3g}"
+        )
+    for name, value in zip(neuroids.index[~mask], values[~mask], strict=True):
+        excluded[str(name)] = f"reliability below {threshold:g}" if np.isfinite(value) else "unknown reliability"
+    return mask

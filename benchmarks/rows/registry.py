@@ -1,6 +1,6 @@
 """The rows in the table's order."""
 
-from benchmarks.rows import banded, cached, forward, leave_one_out, pls, ridge, scaling
+from benchmarks.rows import banded, cached, forward, leave_one_out, one_to_one, permutation, pls, rdms, ridge, scaling
 from benchmarks.rows.row import Row
 
 ROWS: dict[str, Row] = {
@@ -10,5 +10,8 @@ ROWS: dict[str, Row] = {
     **scaling.ROWS,
     **pls.ROWS,
     **banded.ROWS,
+    **one_to_one.ROWS,
+    **rdms.ROWS,
+    **permutation.ROWS,
     **forward.ROWS,
 }

@@ -4,7 +4,8 @@
 - ``known``: the same for simulated responses, where the noise-free ones are known.
 - ``noise``: noise-ceiling SNR, signal power, explainable variance and the share of it that is explained.
 - ``oracle``: one response predicted by the others to the same stimulus.
-- ``subjects``: one subject predicted by the others; ``rdms``: the same for dissimilarities.
+- ``subjects``: one subject predicted by the others; ``rdms``: the same for dissimilarities; ``rdm_halves``:
+  dissimilarities of one subject.
 - ``corrected``: the conventions by which a ceiling enters a score, and thresholds on reliability.
 - ``predictivity``: noise-corrected predictivity from a layer; ``from_neuroids``: from neuroids, whose own noise counts.
 

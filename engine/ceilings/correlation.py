@@ -13,16 +13,15 @@ def spearman_brown(r: np.ndarray) -> np.ndarray:
 
 
 def masked_pearson(a: np.ndarray, has_a: np.ndarray, b: np.ndarray, has_b: np.ndarray) -> np.ndarray:
-    """Pearson r of each column over the rows present in both; NaN where fewer than three rows or no variance."""
+    """Pearson r of each column over the rows present in both.
+
+    NaN where they are fewer than three, or where either column is constant there up to rounding.
+    """
     both = has_a & has_b
     n = both.sum(axis=0)
-    safe = np.maximum(n, 1)
-    a0 = np.where(both, a, 0.0)
-    b0 = np.where(both, b, 0.0)
-    da = np.where(both, a0 - a0.sum(axis=0) / safe, 0.0)
-    db = np.where(both, b0 - b0.sum(axis=0) / safe, 0.0)
+    (da, size_a), (db, size_b) = _masked_spread(a, both, n), _masked_spread(b, both, n)
     with np.errstate(divide="ignore", invalid="ignore"):
-        r = (da * db).sum(axis=0) / np.sqrt((da**2).sum(axis=0) * (db**2).sum(axis=0))
+        r = (da * db).sum(axis=0) / size_a / size_b
     return np.where(n >= 3, r, np.nan)
 
 
@@ -38,6 +37,17 @@ def spread(values: np.ndarray) -> np.ndarray:
     shifted = values - values[..., :1]
     shifted -= shifted.mean(axis=-1, keepdims=True)
     return shifted
+
+
+def _masked_spread(values: np.ndarray, chosen: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The chosen values of each column less their mean, 0 elsewhere, and their norm, NaN where they are all alike."""
+    given = np.where(chosen, values, 0.0).astype(np.float64)
+    first = np.take_along_axis(given, chosen.argmax(axis=0)[None], axis=0)
+    shifted = np.where(chosen, given - first, 0.0)  # before the mean, so that a constant column is exactly zero
+    apart = np.where(chosen, shifted - shifted.sum(axis=0) / np.maximum(n, 1), 0.0)
+    norm = np.sqrt((apart**2).sum(axis=0))
+    rounding = 4 * np.finfo(np.float64).eps * np.abs(given).max(axis=0, initial=0.0)
+    return apart, np.where(norm <= np.sqrt(n) * rounding, np.nan, norm)
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -45,8 +45,8 @@ def rdm_bounds(rdms: np.ndarray, comparison: Comparison) -> RdmBounds:
     """
     if len(rdms) < 2:
         raise InputError(
-            f"noise ceiling of RDMs: needs two or more subjects, got {len(rdms)}; for one subject, correlate RDMs of "
-            "halves of its repetitions"
+            f"noise ceiling of RDMs: needs two or more subjects, got {len(rdms)}; for one subject, take the "
+            "reliability of its RDM over halves of its repetitions (engine.ceilings.rdm_halves)"
         )
     vectors = upper_triangle(rdms)
     similar = _normalised(vectors, comparison)

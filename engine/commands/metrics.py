@@ -47,13 +47,102 @@ class CKA:
     estimator: Any = MISSING
 
 
-METRICS = {"ridge": Ridge, "ridgecv": RidgeCV, "linear": Linear, "pls": PLS, "rsa": RSA, "cka": CKA}
+@dataclass
+class EncodingRSA:
+    penalties: list[float] = MISSING
+    relative: bool = MISSING
+    select: Any = MISSING
+    choose: Any = MISSING
+    distance: Any = MISSING
+    comparison: Any = MISSING
+
+
+@dataclass
+class Procrustes:
+    alpha: float = MISSING
+
+
+@dataclass
+class VariancePartition:
+    penalties: list[float] = MISSING
+    weightings: int = MISSING
+    seed: int = MISSING
+    select: Any = MISSING
+
+
+@dataclass
+class OneToOne:
+    absolute: bool = MISSING
+    reuse: bool = MISSING
+    controls: bool = MISSING
+    seed: int = MISSING
+
+
+@dataclass
+class SoftMatching:
+    units: int = MISSING
+    seed: int = MISSING
+
+
+@dataclass
+class PopulationDecoding:
+    category: str | None = MISSING
+    seed: int = MISSING
+
+
+@dataclass
+class Reverse:
+    method: Any = MISSING
+    units: int | None = MISSING
+    penalties: list[float] = MISSING
+    relative: bool = MISSING
+    components: int = MISSING
+    voxels: int | None = MISSING
+    voxel_penalty: float = MISSING
+    halvings: int = MISSING
+    seed: int = MISSING
+
+
+METRICS = {
+    "ridge": Ridge,
+    "ridgecv": RidgeCV,
+    "linear": Linear,
+    "pls": PLS,
+    "variance_partition": VariancePartition,
+    "rsa": RSA,
+    "encoding_rsa": EncodingRSA,
+    "cka": CKA,
+    "procrustes": Procrustes,
+    "one_to_one": OneToOne,
+    "soft_matching": SoftMatching,
+    "population_decoding": PopulationDecoding,
+    "reverse": Reverse,
+}
+OF_UNITS = ("one_to_one", "soft_matching", "population_decoding", "reverse")  # need more of a layer than its summary
+SELECTIONS = ("r2", "pearson", "mse")
+DISTANCES = ("correlation", "euclidean", "squared_euclidean", "cosine")
+COMPARISONS = ("spearman", "pearson", "kendall", "rho_a", "cosine", "whitened_cosine", "whitened_pearson")
 ALLOWED = {
-    "ridge.select": ("r2", "pearson", "mse"),
+    "ridge.select": SELECTIONS,
     "ridge.choose": ("neuroid", "region", "all"),
-    "rsa.distance": ("correlation", "euclidean", "squared_euclidean", "cosine"),
-    "rsa.comparison": ("spearman", "pearson", "kendall", "rho_a", "cosine", "whitened_cosine", "whitened_pearson"),
-    "cka.estimator": ("unbiased", "biased"),
+    "variance_partition.select": SELECTIONS,
+    "rsa.distance": DISTANCES,
+    "rsa.comparison": COMPARISONS,
+    "encoding_rsa.select": SELECTIONS,
+    "encoding_rsa.choose": ("neuroid", "all"),
+    "encoding_rsa.distance": DISTANCES,
+    "encoding_rsa.comparison": COMPARISONS,
+    "cka.estimator": ("unbiased", "biased", "feature_corrected"),
+    "reverse.method": ("ridge", "pls"),
+}
+LEAST = {
+    "components": 1,
+    "units": 1,
+    "voxels": 1,
+    "weightings": 1,
+    "halvings": 0,
+    "seed": 0,
+    "voxel_penalty": 0,
 }
 
 
@@ -63,13 +152,31 @@ def check(name: str, settings: Any) -> None:
         owner, setting = key.split(".")
         if owner == name and getattr(settings, setting) not in allowed:
             raise InputError(f"metric.{key}={getattr(settings, setting)}: wanted one of {', '.join(allowed)}")
-    if isinstance(settings, Ridge):
-        penalties = settings.penalties
-        if not penalties or min(penalties) <= 0 or penalties != sorted(set(penalties)):
-            raise InputError(f"metric.ridge.penalties={penalties}: wanted at least one, all above 0, ascending")
-    components = getattr(settings, "components", None)
-    if components is not None and components < 1:
-        raise InputError(f"metric.{name}.components={components}: wanted at least 1")
+    penalties = getattr(settings, "penalties", None)
+    if penalties is not None and (not penalties or min(penalties) <= 0 or penalties != sorted(set(penalties))):
+        raise InputError(f"metric.{name}.penalties={penalties}: wanted at least one, all above 0, ascending")
+    for key, least in LEAST.items():
+        value = getattr(settings, key, None)
+        if value is not None and value < least:
+            raise InputError(f"metric.{name}.{key}={value:g}: wanted at least {least}")
+    if isinstance(settings, Procrustes) and not 0 <= settings.alpha <= 1:
+        raise InputError(f"metric.procrustes.alpha={settings.alpha:g}: wanted 0 (any linear map) to 1 (rotations only)")
+    if isinstance(settings, Reverse):
+        _check_reverse(settings)
+
+
+def _check_reverse(settings: Reverse) -> None:
+    plain = settings.method == "ridge" and settings.voxels is None
+    if settings.method == "pls" and (settings.units is None or settings.voxels is not None):
+        raise InputError(
+            "metric.reverse.method=pls fits all units together from all neuroids: give metric.reverse.units=NUMBER and "
+            "leave metric.reverse.voxels=null"
+        )
+    if settings.halvings and not plain:
+        raise InputError(
+            f"metric.reverse.halvings={settings.halvings}: the consistency of predictions is known for "
+            "metric.reverse.method=ridge with voxels=null; otherwise set it to 0"
+        )
 
 
 def chosen(settings: Mapping[str, Any]) -> "list[Metric]":
@@ -93,4 +200,29 @@ def _metric(catalogue: Any, name: str, own: Any) -> "Metric":
             return catalogue.rsa(own.distance, own.comparison)
         case CKA():
             return catalogue.cka(own.estimator)
+        case EncodingRSA():
+            penalties = tuple(own.penalties)
+            return catalogue.encoding_rsa(penalties, own.relative, own.select, own.choose, own.distance, own.comparison)
+        case Procrustes():
+            return catalogue.procrustes(own.alpha)
+        case VariancePartition():
+            return catalogue.variance_partition(tuple(own.penalties), own.weightings, own.seed, own.select)
+        case OneToOne():
+            return catalogue.one_to_one(own.absolute, own.reuse, own.controls, own.seed)
+        case SoftMatching():
+            return catalogue.soft_matching(own.units, own.seed)
+        case PopulationDecoding():
+            return catalogue.population_decoding(own.category, own.seed)
+        case Reverse():
+            return catalogue.reverse(
+                own.method,
+                own.units,
+                tuple(own.penalties),
+                own.relative,
+                own.components,
+                own.voxels,
+                own.voxel_penalty,
+                own.halvings,
+                own.seed,
+            )
     raise AssertionError(name)

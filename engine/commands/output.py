@@ -23,12 +23,13 @@ from engine.metrics.metric import Metric
 from engine.predictor import Predictor
 from engine.recording import Recording
 from engine.report.figure import layers_figure, save
-from engine.report.table import best_lines, enumeration, layer_by_region, print_whole
-from engine.score import CEILED
+from engine.report.table import best_lines, bounds_line, enumeration, hierarchy_line, layer_by_region, print_whole
+from engine.score import Correction
 from engine.store import write_folder
 from engine.target import Target
 
 SUMMARY = "summary.json"
+VERSION = "2"  # of what the tables and the summary hold; part of every result's key
 AGGREGATE = {
     "neuroid": "mean over splits, median over neuroids",
     "population": "all stimuli, mean over subjects",
@@ -43,6 +44,7 @@ def summarise(
     recordings: Sequence[Recording],
     targets: Sequence[Target],
     metrics: Sequence[Metric],
+    correction: Correction,
     outcome: Outcome,
 ) -> dict[str, Any]:
     """Everything needed to repeat the run and to read its numbers, as plain values."""
@@ -56,10 +58,11 @@ def summarise(
             for recording, target in zip(recordings, targets, strict=True)
         ],
         "simulated": any(recording.simulated for recording in recordings),
-        "metrics": [_metric(metric) for metric in metrics],
+        "metrics": [_metric(metric, correction) for metric in metrics],
         "numbers": NUMBERS,
         "layers": _records(outcome.layers),
         "best": _records(outcome.best),
+        "hierarchy": _records(outcome.hierarchy),
         "machine": device.describe()
         | {name: version(name) for name in ("numpy", "scipy", "scikit-learn", "flax", "hydra-core", "pillow")},
         "seconds": {stage: round(seconds, 2) for stage, seconds in outcome.seconds.items()},
@@ -67,16 +70,20 @@ def summarise(
     }
 
 
-def _metric(metric: Metric) -> dict[str, Any]:
+def _metric(metric: Metric, correction: Correction) -> dict[str, Any]:
     return {
         "name": metric.name,
         "version": metric.version,
         "symbol": metric.symbol,
         "owner": "neuroid" if metric.per == "neuroid" else "subject",
         "measure": metric.measure,
-        "aggregate": AGGREGATE[metric.per],
-        "ceiled": CEILED[metric.per],
-        "ceiled_symbol": "r²/c" if metric.per == "neuroid" else f"{metric.symbol}/c",
+        "aggregate": AGGREGATE[metric.per].replace(
+            "all stimuli", "all stimuli" if metric.whole else "mean over splits"
+        ),
+        "ceiled": correction.sentence(metric),
+        "ceiled_symbol": correction.symbol(metric),
+        "squared": metric.squared,
+        "beside": dict(metric.beside or {}),
     }
 
 
@@ -114,7 +121,8 @@ def write(folder: Path, summary: Mapping[str, Any], outcome: Outcome) -> None:
             layers, best = (_of(name, table) for table in (outcome.layers, outcome.best))
             measure = f"{metric['measure']}\n({metric['aggregate']})"
             heading = f"{title(summary)}: {name}"
-            figure = layers_figure(layers, best, measure, heading, figure_note(summary, metric))
+            beside = [each for each in metric["beside"] if each != "distance"]  # an angle is on no scale of scores
+            figure = layers_figure(layers, best, measure, heading, figure_note(summary, metric), beside)
             save(figure, temporary, f"layers-{name}")
         text = json.dumps(summary, indent=1, allow_nan=False, default=str)
         (temporary / SUMMARY).write_text(text + "\n")
@@ -129,11 +137,18 @@ def show(summary: Mapping[str, Any], folder: Path) -> None:
     for metric in summary["metrics"]:
         name, symbols = metric["name"], (metric["symbol"], metric["ceiled_symbol"])
         console.print(f"{title(summary)}: {name}", style="bold")
-        print_whole(layer_by_region(_of(name, layers).infer_objects(), *symbols))
+        print_whole(layer_by_region(_of(name, layers).infer_objects(), *symbols, list(metric["beside"])))
         console.print()
         for line in best_lines(_of(name, best), *symbols, metric["owner"]):
             console.print(line)
         console.print(f"{metric['symbol']}: {metric['measure']}, {metric['aggregate']} [95 % bootstrap]", style="dim")
+        if bounds := bounds_line(_of(name, layers)):
+            console.print(bounds)
+        for column, words in metric["beside"].items():
+            console.print(f"{column}: {words}", style="dim")
+        for row in summary["hierarchy"]:
+            if row["metric"] == name:
+                console.print(hierarchy_line(row, metric["owner"]))
         if _of(name, layers)["ceiled"].notna().any():
             console.print(f"{metric['ceiled_symbol']}: {metric['ceiled']}", style="dim")
     for line in notes(summary):

@@ -6,7 +6,7 @@ from typing import Any
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from engine.commands.metrics import METRICS, check
+from engine.commands.metrics import METRICS, OF_UNITS, check
 from engine.errors import InputError
 from models.preprocessing import FITS
 
@@ -55,6 +55,14 @@ class Shuffle:
 
 
 @dataclass
+class Ceiling:
+    estimator: Any = MISSING  # checked against ALLOWED
+    convention: Any = MISSING
+    aggregate: bool = MISSING
+    threshold: float | None = MISSING
+
+
+@dataclass
 class Memory:
     budget: float = MISSING
 
@@ -70,6 +78,7 @@ class Score:
     dataset: dict[str, Any] = field(default_factory=dict)
     metric: dict[str, Any] = field(default_factory=dict)  # name -> its settings (engine.commands.metrics)
     cv: Any = MISSING
+    ceiling: Ceiling = field(default_factory=Ceiling)
     layers: Any = MISSING
     regions: Any = MISSING
     mirror: str | None = None
@@ -82,6 +91,8 @@ CV = {"kfold": Kfold, "shuffle": Shuffle}
 ALLOWED = {
     "model.fit": FITS,
     "reduction.kind": ("none", "mean", "subset", "projection", "pca"),
+    "ceiling.estimator": ("split_half", "internal_consistency", "noise_ceiling"),
+    "ceiling.convention": ("r", "r/sqrt(c)", "(r/c)^2", "r^2/c", "r|r|/c"),
 }
 
 
@@ -110,6 +121,8 @@ def typed(config: DictConfig) -> Score:
             raise InputError(f"{key}={value}: wanted one of {', '.join(allowed)}")
     for key in ("layers", "regions"):
         value = getattr(settings, key)
+        if key == "layers" and isinstance(value, int) and not isinstance(value, bool) and value > 0:
+            continue
         setattr(settings, key, [value] if isinstance(value, str) and value != "all" else value)
         if not value or not (value == "all" or isinstance(getattr(settings, key), list)):
             raise InputError(f"{key}={value}: wanted 'all' or a list, such as {key}=[NAME,NAME]")
@@ -117,6 +130,11 @@ def typed(config: DictConfig) -> Score:
         raise InputError("metric=[]: wanted at least one, such as metric=ridge")
     for name, metric in settings.metric.items():
         check(name, metric)
+        if name in OF_UNITS and settings.reduction.kind == "pca":
+            raise InputError(
+                f"metric={name} needs single units, and reduction.kind=pca leaves none; use reduction.kind=subset, or "
+                "none"
+            )
     degrees = settings.model.visual_degrees
     if degrees is not None and not 0 < degrees <= 180:
         raise InputError(f"model.visual_degrees={degrees:g}: wanted null or a width above 0, at most 180")

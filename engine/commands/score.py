@@ -57,6 +57,7 @@ def job(config: DictConfig) -> Path:
     from engine.commands.sources import mirror_folder, recordings
     from engine.fetch import default_cache
     from engine.field_of_view import check_known
+    from engine.score import Correction
     from engine.target import target
     from models.weights.sources import Places
 
@@ -69,22 +70,34 @@ def job(config: DictConfig) -> Path:
         found = recordings(wanted.dataset, mirror, progress.download)
         check_known(found, wanted.model.visual_degrees if wanted.features is None else None)
         regions = None if wanted.regions == "all" else [str(region) for region in wanted.regions]
-        targets = [target(each, cross_validation.split(each, wanted.cv), regions) for each in found]
+        targets = [
+            target(
+                each,
+                cross_validation.split(each, wanted.cv),
+                regions,
+                estimator=wanted.ceiling.estimator,
+                threshold=wanted.ceiling.threshold,
+            )
+            for each in found
+        ]
+        bound = [[measure.bind(each) for measure in measures] for each in targets]  # refuses what it cannot score
         for each in targets:
-            for measure in measures:
-                measure.bind(each)  # refuses what it cannot score
             if each.excluded:
                 progress.say(output.exclusions(each))
         predictor = load(Places(default_cache(), mirror, progress.download))
+        engine_job.check_layers(measures, bound, predictor.layers)
+        correction = Correction(wanted.ceiling.convention, wanted.ceiling.aggregate)
         key = store.key(
             {
                 **predictor.key,
+                "results": output.VERSION,
                 "layers": predictor.layers,
                 "stimuli": [predictor.stimuli(each, progress) for each in found],
                 "responses": [each.digest() for each in found],
                 "regions": regions,
                 "metrics": {each.name: [each.version, each.settings] for each in measures},
                 "cv": asdict(wanted.cv),
+                "ceiling": asdict(wanted.ceiling),
             }
         )
         name = wanted.dataset["name"] if wanted.dataset["name"] != "file" else found[0].name
@@ -96,13 +109,14 @@ def job(config: DictConfig) -> Path:
         else:
             outcome = engine_job.run(
                 predictor,
-                list(zip(found, targets, strict=True)),
+                list(zip(found, targets, bound, strict=True)),
                 measures,
+                correction=correction,
                 cache=default_cache(),
                 budget=int(wanted.memory.budget * 1e9),
                 stages=progress,
             )
-            summary = output.summarise(key, wanted, predictor, found, targets, measures, outcome)
+            summary = output.summarise(key, wanted, predictor, found, targets, measures, correction, outcome)
             output.write(folder, summary, outcome)
     if not wanted.quiet:
         output.show(summary, folder)

@@ -61,20 +61,15 @@ def score_layer(
     """
     labels = _check(matched, responses, categories, splits, random)
     checked = check_splits(splits, len(responses))
+    check_categories(labels, checked)
     rng = np.random.default_rng(seed)
     value: list[float] = []
     bounds: dict[str, list[float]] = {"neurons": [], "shuffled": [], "random_units": [], "chance": []}
     dropped = 0
     for number, split in enumerate(checked, start=1):
-        known = labels[split.train]
-        names, counts = np.unique(known, return_counts=True)
-        if len(names) < 2 or counts.min() < 2:
-            raise InputError(
-                f"fold {number} trains on {len(names)} categories, with {counts.min()} stimuli of "
-                f"'{names[counts.argmin()]}'; wanted two categories or more with two stimuli or more of each"
-            )
+        names, counts = np.unique(labels[split.train], return_counts=True)
         units, neurons = matched[number - 1], np.asarray(responses, np.float64)
-        usable = _varies(units[split.train]) & _varies(neurons[split.train])
+        usable = varies(units[split.train]) & varies(neurons[split.train])
         dropped += int((~usable).sum())
         if not usable.any():
             raise InputError(f"fold {number}: no neuroid has a unit such that both vary over the training stimuli")
@@ -94,7 +89,7 @@ def score_layer(
         if random is None:
             bounds["random_units"].append(np.nan)
             continue
-        vary = np.flatnonzero(_varies(random[split.train]))
+        vary = np.flatnonzero(varies(random[split.train]))
         if len(vary) < width:
             raise InputError(
                 f"fold {number}: {len(vary)} of the {random.shape[1]} random units vary over the training stimuli, and "
@@ -115,6 +110,17 @@ def score_layer(
         {name: np.array(each)[:, None] for name, each in bounds.items()},
         notes,
     )
+
+
+def check_categories(categories: Sequence[str] | np.ndarray, splits: Sequence[Split]) -> None:
+    """Raises InputError where a split's training stimuli do not hold two categories with two stimuli of each."""
+    for number, split in enumerate(splits, start=1):
+        names, counts = np.unique(np.asarray(categories)[split.train], return_counts=True)
+        if len(names) < 2 or counts.min() < 2:
+            raise InputError(
+                f"fold {number} trains on {len(names)} categories, with {counts.min()} stimuli of "
+                f"'{names[counts.argmin()]}'; wanted two categories or more with two stimuli or more of each"
+            )
 
 
 def _check(
@@ -144,7 +150,7 @@ def _check(
     return np.asarray([str(category) for category in categories])
 
 
-def _varies(values: np.ndarray) -> np.ndarray:
+def varies(values: np.ndarray) -> np.ndarray:
     """Which columns are not constant, up to rounding in their precision; columns with NaN are."""
     first = values - values[0]
     return np.abs(first).max(axis=0) > 16 * np.finfo(values.dtype).eps * np.abs(values).max(axis=0)

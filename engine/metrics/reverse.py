@@ -233,7 +233,8 @@ def _fold(
     crossed, other, total, _ = _rotated(outer, train, test)
     beta = crossed / (outer.values[:, None] + penalties[index])
     guess = jnp.matmul(outer.root, beta, precision="highest")
-    r = (beta * other).sum(axis=0) / jnp.sqrt((guess * guess).sum(axis=0) * total)
+    # Two roots: the product of the sums leaves the range of float32 for activations of 1e9, or of 1e-11.
+    r = (beta * other).sum(axis=0) / jnp.sqrt((guess * guess).sum(axis=0)) / jnp.sqrt(total)
     return jnp.where(train.varied & test.varied, r, jnp.nan), index, selection
 
 

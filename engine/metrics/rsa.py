@@ -17,7 +17,7 @@ from engine.metrics.rdm_comparison import Comparison, compare
 from engine.metrics.scores import Scores
 from engine.solvers.folds import Split, check_splits
 
-VERSION = "1"  # of the numbers below; part of every result's key
+VERSION = "2"  # of the numbers below; part of every result's key
 
 
 class Rsa(NamedTuple):

@@ -1,6 +1,6 @@
 """What a metric says of one layer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,3 +23,13 @@ class Scores(NamedTuple):
     selection: np.ndarray
     details: Mapping[str, np.ndarray]
     notes: tuple[str, ...] = ()
+
+
+def beside_each_other(parts: Sequence[Scores]) -> Scores:
+    """Scores of different targets over the same splits as one."""
+    return Scores(
+        np.concatenate([part.value for part in parts], axis=1),
+        np.concatenate([part.selection for part in parts], axis=1),
+        {name: np.concatenate([part.details[name] for part in parts], axis=1) for name in parts[0].details},
+        tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+    )

@@ -169,10 +169,15 @@ def _checked(spaces: Sequence[Summary], responses: np.ndarray) -> np.ndarray:
             f"wanted feature spaces and responses over the same stimuli, got spaces over {sorted(sizes)} and responses "
             f"of shape {y.shape}"
         )
-    incomplete = int((~np.isfinite(y)).any(axis=0).sum())
+    check(y)
+    return y
+
+
+def check(responses: np.ndarray) -> None:
+    """Raises InputError where responses are missing."""
+    incomplete = int((~np.isfinite(responses)).any(axis=0).sum())
     if incomplete:
         raise InputError(
-            f"{incomplete} of {y.shape[1]} neuroids lack responses to some stimuli; variance is divided for complete "
-            "responses only: choose neuroids that have all responses, or fewer stimuli"
+            f"{incomplete} of {responses.shape[1]} neuroids lack responses to some stimuli; variance is divided for "
+            "complete responses only: choose neuroids that have all responses, or fewer stimuli"
         )
-    return y

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 
-def layer_by_region(layers: pd.DataFrame, symbol: str, ceiled: str) -> Table:
+def layer_by_region(layers: pd.DataFrame, symbol: str, ceiled: str, beside: Sequence[str] = ()) -> Table:
     """Score with its interval for every layer (rows, in depth order) and region (columns).
 
     The highest score of each region is bold. Where there is a ceiling, a second column gives the ceiled score.
@@ -18,6 +18,7 @@ def layer_by_region(layers: pd.DataFrame, symbol: str, ceiled: str) -> Table:
     Args:
         layers: one row per layer x region of one metric.
         symbol, ceiled: of the score and of the ceiled score, such as ``r`` and ``r²/c``.
+        beside: columns of ``layers`` that stand beside the score.
     """
     table = Table(header_style="bold", box=None, pad_edge=False)
     table.add_column("layer", no_wrap=True)
@@ -27,6 +28,8 @@ def layer_by_region(layers: pd.DataFrame, symbol: str, ceiled: str) -> Table:
         table.add_column(f"{region}  {symbol} [95 %]", justify="right", no_wrap=True)
         if with_ceiling[region]:
             table.add_column(ceiled, justify="right", no_wrap=True)
+        for name in beside:
+            table.add_column(name, justify="right", no_wrap=True, style="dim")
     top = layers.groupby("region")["score"].max()
     for (_, layer), part in layers.groupby(["depth", "layer"], sort=True):
         cells: list[Text] = [Text(str(layer))]
@@ -36,6 +39,7 @@ def layer_by_region(layers: pd.DataFrame, symbol: str, ceiled: str) -> Table:
             cells.append(Text(interval(row), style=style))
             if with_ceiling[region]:
                 cells.append(Text(number(row["ceiled"]), style=style))
+            cells += [Text(number(row[name])) for name in beside]
         table.add_row(*cells)
     return table
 
@@ -59,6 +63,29 @@ def best_lines(best: pd.DataFrame, symbol: str, ceiled: str, owner: str) -> list
             f"{row['targets']} {owner}{'' if row['targets'] == 1 else 's'}; chosen on training stimuli: {votes}"
         )
     return lines
+
+
+def bounds_line(layers: pd.DataFrame) -> str:
+    """Lower and upper noise ceiling of every region that has them; empty where none has.
+
+    Args:
+        layers: one row per layer x region of one metric.
+    """
+    if "lower_ceiling" not in layers:
+        return ""
+    rows = layers.groupby("region", sort=False)[["lower_ceiling", "ceiling"]].first().dropna()
+    parts = [f"{region} {number(row['lower_ceiling'])} to {number(row['ceiling'])}" for region, row in rows.iterrows()]
+    return f"noise ceiling: {', '.join(parts)}" if parts else ""
+
+
+def hierarchy_line(row: Mapping[str, Any], owner: str) -> str:
+    """Whether later regions go with deeper layers, of one metric."""
+    depths = ", ".join(f"{region} {number(depth)}" for region, depth in row["regions"].items())
+    index = interval({"score": row["rho"], "low": row["low"], "high": row["high"]})
+    return (
+        f"hierarchy: rank correlation of the best layer's depth and the region's place {index} over {row['targets']} "
+        f"{owner}s; median depth {depths}"
+    )
 
 
 def interval(row: Mapping[Hashable, Any] | pd.Series) -> str:

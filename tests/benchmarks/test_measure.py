@@ -79,6 +79,15 @@ def test_disagreement_is_told() -> None:
     assert found["status"] == "disagrees"
 
 
+def test_work_without_products_has_no_rate_and_peers_of_others_no_ratio() -> None:
+    ours = [Contender("first", lambda: time.sleep(0.01)), Contender("second", lambda: None)]
+    peers = [Contender("slow", lambda: time.sleep(0.2)), Contender("quick", lambda: None, against="second")]
+    found = compare(ours, peers, dtype="float32", cost={}, quick=True)
+    assert "share_of_peak" not in found
+    assert found["ratio"] > 2
+    assert [one["against"] for one in found["entries"]] == ["", "", "", "second"]
+
+
 @pytest.mark.parametrize(
     ("ours", "first", "most", "rounds"),
     [(True, 100, 5, 5), (False, 1, 5, 5), (False, 1, 2, 2), (False, 25, 5, 2), (False, 50, 5, 1), (False, 25, 1, 1)],

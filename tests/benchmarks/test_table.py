@@ -89,6 +89,22 @@ def test_extrapolated_and_wrong_figures_are_marked() -> None:
     assert theirs[9].endswith("predictions within 1e-01: **no**")
 
 
+def test_peers_are_held_against_what_does_the_same_work() -> None:
+    ours = [entry("corticalign spearman", True, 4.0), entry("corticalign cosine", True, 2.0)]
+    peers = [entry("peer spearman", False, 12.0), entry("peer cosine", False, 3.0, against="corticalign cosine")]
+    lines = cells(table.row_lines("D1", row(entries=[*ours, *peers], ratio=3.0, goal=None, limit=4.0)))
+    assert [line[7] for line in lines] == ["**3x**, reached", "", "", "3x", "1.5x"]
+    late = row(entries=[*ours, *peers], ratio=3.0, goal=None, limit=3.9)
+    assert cells(table.row_lines("D1", late))[0][7] == "**3x**, not reached"
+
+
+def test_what_was_compared_and_chosen_is_named() -> None:
+    found = {"worst_r": 2e-6, "median_r": 1e-7, "lost": 1e-8, "holds": True, "predictions": None}
+    found |= {"other_penalties": 2, "what": "similarities", "choices": "units"}
+    words = cells(table.row_lines("N1", row(entries=[entry("corticalign", True, 1.0, agreement=found)])))[1][9]
+    assert words == "similarities within 2e-06 (median 1e-07); 2 other units, losing 1e-08 at most"
+
+
 def test_a_failed_row_says_why() -> None:
     failed = {"work": "w", "wanted": "4x", "status": "failed", "reason": "its process was killed"}
     assert cells(table.row_lines("R1", failed))[0][1] == "w: **failed: its process was killed**"

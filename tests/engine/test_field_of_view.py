@@ -177,7 +177,8 @@ def test_images_made_again_are_the_same_and_keys_know_view_and_normalisation(tmp
     def summaries(spec: ModelSpec, view: View, *between: Recording) -> int:
         """How many layer summaries the cache holds after the job."""
         ridge = catalogue.ridge((1.0, 10.0), relative=True, select="r2", choose="neuroid", components=None)
-        work = [(mine, target(mine, kfold(12, folds=3, seed=0)))]
+        aim = target(mine, kfold(12, folds=3, seed=0))
+        work = [(mine, aim, [ridge.bind(aim)])]
         predicts = predictor(spec, view)
         wanted = predicts.stimuli(mine, Silent())
         for each in between:  # only the pixels of the last recording are kept

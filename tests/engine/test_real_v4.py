@@ -52,7 +52,8 @@ def run(session: Recording, model: str, layers: list[str], cache: Path) -> tuple
     loaded = zoo.load(model)
     splits = kfold(len(session.stimuli), folds=5, seed=0)
     ridge = catalogue.ridge(PENALTIES, relative=False, select="r2", choose="neuroid", components=None)
-    work = [(session, target(session, splits))]
+    wanted = target(session, splits)
+    work = [(session, wanted, [ridge.bind(wanted)])]
     outcome = job.run(FromModel(loaded, layers), work, [ridge], cache=cache, budget=2 * 10**9, stages=Silent())
     rows = outcome.rows["ridge"]
     return {

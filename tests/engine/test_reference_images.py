@@ -96,7 +96,8 @@ def activations(images: Images, view: View) -> dict[str, np.ndarray]:
 
 
 def summaries(predictor: Predictor, cache: Path, budget: int = 10**9) -> dict[str, Summary]:
-    return dict(predictor.summaries(recording(), cache=cache, budget=budget, stages=Silent()))
+    made = predictor.summaries(recording(), cache=cache, budget=budget, stages=Silent())
+    return {layer.name: layer.summary for layer in made}
 
 
 # A budget of a few units, so that the wide layer is taken in slices.

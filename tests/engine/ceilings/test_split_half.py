@@ -52,6 +52,27 @@ def test_pearson_over_present_pairs_equals_scipys() -> None:
         assert abs(found[i] - pearsonr(a[both, i], b[both, i])[0]) < 1e-12
 
 
+def test_constant_columns_correlate_with_nothing_whatever_their_level() -> None:
+    b = np.random.default_rng(4).normal(size=(50, 5))
+    a = np.broadcast_to([0.1, 0.3, 1e9 + 0.1, 1 / 3, 1e-13], b.shape)
+    present = b < 2  # some missing
+    assert present.sum() < b.size
+    assert np.isnan(masked_pearson(a, present, b, present)).all()
+    assert np.isnan(masked_pearson(b, present, a, present)).all()
+    # The means of 3 and of 2 equal responses differ by rounding, which is no variation.
+    means = np.where(present, (a + a + a) / 3, (a + a) / 2)
+    everywhere = np.ones_like(present)
+    assert np.isnan(masked_pearson(means, everywhere, b, everywhere)).all()
+
+
+@pytest.mark.parametrize("unit", [1e-100, 1e-13, 1e9, 1e100])
+def test_the_unit_of_the_responses_does_not_matter(unit: float) -> None:
+    a, b = np.random.default_rng(5).normal(size=(2, 30, 4))
+    present = np.random.default_rng(6).random(a.shape) < 0.8
+    wanted = [pearsonr(a[:, i][present[:, i]], b[:, i][present[:, i]]).statistic for i in range(4)]
+    assert masked_pearson(unit * a, present, unit * b, present) == pytest.approx(wanted, abs=1e-12)
+
+
 def test_no_ceiling_where_it_cannot_be_known() -> None:
     assert np.isnan(split_half(np.ones((1, 20, 2)))).all()
     constant = simulated(6, 1.0, neuroids=2)[1]

@@ -4,13 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.spatial.distance import pdist, squareform
-from scipy.stats import spearmanr
+from scipy.stats import rankdata, spearmanr
 from sklearn.cross_decomposition import PLSRegression
 
 from engine import score
 from engine.errors import InputError
 from engine.gram import Summary
 from engine.metrics import catalogue
+from engine.metrics.metric import Metric
 from engine.recording import Recording
 from engine.splits import kfold
 from engine.target import Target, target
@@ -85,17 +86,30 @@ def test_recordings_of_dissimilarities_work_with_rsa_and_refuse_the_rest() -> No
     found = catalogue.rsa("correlation", "spearman").bind(only)(summary(FEATURES))
     assert found.value.shape == (4, 4)
     above = np.triu_indices(STIMULI, 1)
-    upper = np.mean([spearmanr(people.mean(axis=0)[above], one[above]).statistic for one in people])
+    ranks = np.stack([rankdata(one[above]) for one in people])  # pooled as ranks, as rsatoolbox does for Spearman
+    upper = np.mean([spearmanr(ranks.mean(axis=0), one).statistic for one in ranks])
+    lower = np.mean([spearmanr(np.delete(ranks, i, 0).mean(axis=0), ranks[i]).statistic for i in range(3)])
+    np.testing.assert_allclose(found.details["lower_ceiling"][:, :3], lower, atol=1e-12)
     np.testing.assert_allclose(found.details["ceiling"][:, :3], upper, atol=1e-12)
     assert np.isnan(found.details["ceiling"][:, 3]).all()  # one subject has no ceiling
     grid = catalogue.ridge((1.0,), False, "r2", "neuroid", None)
-    for metric in (grid, catalogue.ridgecv(), catalogue.linear(), catalogue.pls(3), catalogue.cka("unbiased")):
+    others = (
+        catalogue.one_to_one(False, True, False, 0),
+        catalogue.soft_matching(100, 0),
+        catalogue.population_decoding("object", 0),
+        catalogue.reverse("ridge", 10, (1.0,), True, 25, None, 0.0, 0, 0),
+        catalogue.procrustes(1.0),
+        catalogue.encoding_rsa((1.0,), True, "r2", "all", "correlation", "spearman"),
+        catalogue.variance_partition((1.0,), 3, 0, "r2"),
+    )
+    named = (grid, catalogue.ridgecv(), catalogue.linear(), catalogue.pls(3), catalogue.cka("unbiased"), *others)
+    for metric in named:
         with pytest.raises(InputError, match=f"metric={metric.name}: recording 'test' holds dissimilarity"):
             metric.bind(only)
 
 
 @pytest.mark.parametrize("metric", [catalogue.linear(), catalogue.ridgecv(), catalogue.cka("biased")])
-def test_a_copy_of_the_layer_is_the_best_layer(metric: catalogue.Metric, wanted: Target) -> None:
+def test_a_copy_of_the_layer_is_the_best_layer(metric: Metric, wanted: Target) -> None:
     layers = {"noise": RNG.normal(size=(STIMULI, 70)), "same": RESPONSES}
     measure = metric.bind(wanted)
     rows = score.score_table(metric, {name: measure(summary(x)) for name, x in layers.items()}, list(layers), wanted)

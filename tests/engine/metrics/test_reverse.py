@@ -83,6 +83,14 @@ def test_float32_units_give_the_same_scores_to_five_digits() -> None:
     np.testing.assert_allclose(single.value, score_block(ready, y).value, atol=1e-5)
 
 
+@pytest.mark.parametrize("unit", [2.0**-40, 2.0**32])
+def test_the_size_of_activations_does_not_matter(unit: float) -> None:
+    # Powers of 2, so that nothing is rounded anew; sums of squares in float32 reach 1e-22 and 1e24.
+    x, y = data()
+    ready, single = prepare(x, DESIGNS["k-fold"], GRID), y.astype(np.float32)
+    np.testing.assert_allclose(score_block(ready, unit * single).value, score_block(ready, single).value, rtol=1e-5)
+
+
 def test_units_that_do_not_vary_have_no_score_and_are_counted() -> None:
     x, y = data()
     splits = DESIGNS["k-fold"]
