@@ -12,6 +12,7 @@ USAGE = """\
 corticalign: how well does a vision model predict the visual cortex?
 
   corticalign score [GROUP=NAME ...] [KEY=VALUE ...]   score every layer of a model against a recording
+  corticalign harmonize [KEY=VALUE ...]                align a model with where people look
   corticalign model list | show NAME                   the models and their layers
   corticalign dataset list | show NAME                 the recordings: size, licence, citation, whether on disk
   corticalign dataset import FILE --name NAME          make a recording from your own arrays
@@ -22,7 +23,7 @@ corticalign: how well does a vision model predict the visual cortex?
 Start with:  corticalign score
 """
 
-COMMANDS = ("score", "model", "dataset")
+COMMANDS = ("score", "harmonize", "model", "dataset")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -35,7 +35,7 @@ class FileImages:
 
     def __getitem__(self, index: int, /) -> np.ndarray:
         path = self._paths[index]
-        return _decode(path, str(path), self._ids[index])
+        return decode(path, str(path), self._ids[index])
 
 
 class ZipImages:
@@ -62,7 +62,7 @@ class ZipImages:
             raise InputError(f"{self._path} has no member '{member}' (stimulus {self._ids[index]})") from None
         except (zipfile.BadZipFile, RuntimeError, NotImplementedError, *_BROKEN) as error:
             raise _broken(where, self._ids[index], error) from error
-        return _decode(io.BytesIO(content), where, self._ids[index])
+        return decode(io.BytesIO(content), where, self._ids[index])
 
     def _archive(self) -> zipfile.ZipFile:
         # A forked process inherits the open file with its position, which must not be shared: hence the pid.
@@ -105,7 +105,8 @@ def _names(ids: Sequence[str] | None, count: int) -> list[str]:
     return names
 
 
-def _decode(source: Path | IO[bytes], where: str, stimulus: str) -> np.ndarray:
+def decode(source: Path | IO[bytes], where: str, stimulus: str) -> np.ndarray:
+    """One picture, height x width x 3, uint8. Raises InputError naming the stimulus and where it is."""
     try:
         with Image.open(source) as image:
             if image.mode.startswith("I;16"):

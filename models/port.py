@@ -19,6 +19,7 @@ from models.parts.linear import Kernel
 from models.parts.norm import fold
 from models.preprocessing import Preprocessing, normalise
 from models.spec import ModelSpec
+from models.weights import own_file
 from models.weights.files import read_tensors
 from models.weights.fitting import Wanted, fill
 from models.weights.naming import Naming
@@ -117,7 +118,7 @@ def load(spec: ModelSpec, choice: Choice = PINNED, places: Places | None = None)
         InputError: the weights are missing, altered or do not fit the architecture.
     """
     port = spec.port()
-    module, digest = _with_weights(spec, port, choice, places or default_places())
+    module, digest = with_weights(spec, port, choice, places or default_places())
     fold(module)
     apply, params = pure(module, port, spec.preprocessing)
     if port.known_by_answers:
@@ -142,7 +143,12 @@ def _answers(apply: Apply, params: Any, size: int) -> str:
     return f"answers {sha.hexdigest()}"
 
 
-def _with_weights(spec: ModelSpec, port: Port, choice: Choice, places: Places) -> tuple[nnx.Module, str]:
+def with_weights(spec: ModelSpec, port: Port, choice: Choice, places: Places) -> tuple[nnx.Module, str]:
+    """The module with the weights chosen, nothing folded, and what :class:`Model` calls their digest.
+
+    Raises:
+        InputError: the weights are missing, altered or do not fit the architecture.
+    """
     if choice.source == "random":
         return port.build(nnx.Rngs(choice.seed)), f"random, seed {choice.seed}"
     if choice.source == "pinned":
@@ -156,34 +162,41 @@ def _with_weights(spec: ModelSpec, port: Port, choice: Choice, places: Places) -
         source: Source = spec.weights.source
         names: str | None = spec.weights.names
     else:
-        if not port.namings:
+        if not port.namings and not abstract(port)[1]:
             raise InputError(f"weights={choice.source}: model '{spec.name}' takes no weights")
         source, names = LocalFile(Path(choice.source).expanduser()), choice.names
     file = source.locate(places)
-    return assemble(port, read_tensors(file.read_bytes(), str(file)), str(file), names), sha256_of(file)
+    data = file.read_bytes()
+    if own_file.check_model(data, str(file), spec.name):
+        names = own_file.NAME
+    elif not port.namings:
+        raise InputError(f"{file}: model '{spec.name}' takes no weights but those that were saved of it here")
+    return assemble(port, read_tensors(data, str(file)), str(file), names), sha256_of(file)
 
 
 def assemble(port: Port, tensors: Mapping[str, np.ndarray], origin: str, names: str | None = None) -> nnx.Module:
     """The module with the file's tensors in place of its parameters, as they are (nothing folded).
 
-    ``names`` is the file's naming; None tries all that the architecture knows.
+    ``names`` is the file's naming, the architecture's or :data:`models.weights.own_file.NAME`; None tries all that the
+    architecture knows.
 
     Raises:
         InputError: lists every tensor that is missing, unexpected, wrongly shaped or not finite.
     """
-    graph, abstract = _abstract(port)
-    wanted = {_dotted(path): Wanted(leaf.shape, leaf.type is Kernel) for path, leaf in abstract.items()}
-    filled = fill(wanted, port.namings, names, tensors, origin)
-    arrays = {path: filled[_dotted(path)] for path in abstract}
+    graph, leaves = abstract(port)
+    wanted = {dotted(path): Wanted(leaf.shape, issubclass(leaf.type, Kernel)) for path, leaf in leaves.items()}
+    namings = {own_file.NAME: own_file.NAMING} if names == own_file.NAME else port.namings
+    filled = fill(wanted, namings, names, tensors, origin)
+    arrays = {path: filled[dotted(path)] for path in leaves}
     return nnx.merge(graph, nnx.traversals.unflatten_mapping(arrays))
 
 
 def layer_shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
     """Layer name -> shape of one image's activations (height, width, channels), in forward order; no weights."""
     port, size = spec.port(), spec.preprocessing.size
-    graph, abstract = _abstract(port)
+    graph, leaves = abstract(port)
     params = nnx.traversals.unflatten_mapping(
-        {path: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for path, leaf in abstract.items()}
+        {path: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for path, leaf in leaves.items()}
     )
     image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.uint8)
     layers = jax.eval_shape(_apply(graph, spec.preprocessing, port.images_at_once), params, image)
@@ -192,15 +205,17 @@ def layer_shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
 
 def parameter_count(spec: ModelSpec) -> int:
     """Number of trained values: kernels, scales and biases, not the statistics of batch normalisation."""
-    _, abstract = _abstract(spec.port())
-    return sum(prod(leaf.shape) for leaf in abstract.values() if issubclass(leaf.type, nnx.Param))
+    _, leaves = abstract(spec.port())
+    return sum(prod(leaf.shape) for leaf in leaves.values() if issubclass(leaf.type, nnx.Param))
 
 
-def _dotted(path: tuple[Any, ...]) -> str:
+def dotted(path: tuple[Any, ...]) -> str:
+    """The name of a parameter in messages and files."""
     return ".".join(map(str, path))
 
 
-def _abstract(port: Port) -> tuple[nnx.GraphDef, dict[tuple[Any, ...], Any]]:
+def abstract(port: Port) -> tuple[nnx.GraphDef, dict[tuple[Any, ...], Any]]:
+    """The architecture, and every parameter and statistic by its path: shapes and types without values."""
     graph, state = nnx.split(nnx.eval_shape(lambda: port.build(nnx.Rngs(0))))
     return graph, dict(nnx.to_flat_state(state))
 

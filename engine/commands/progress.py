@@ -34,6 +34,7 @@ class Progress:
 
     def __init__(self, quiet: bool) -> None:
         self._console = Console(stderr=True)
+        self._quiet = quiet
         self._bars = Bars(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -76,6 +77,11 @@ class Progress:
             self._downloads[file] = self._bars.add_task(name, unit="MB", total=None)
         megabytes = None if total is None else round(total / 1e6, 1)
         self._bars.update(self._downloads[file], completed=round(done / 1e6, 1), total=megabytes, visible=done != total)
+
+    def tell(self, sentence: str) -> None:
+        """Prints how things stand, unless quiet."""
+        if not self._quiet:
+            self._console.print(sentence, style="dim", highlight=False, soft_wrap=True)
 
     def say(self, sentence: str) -> None:
         """Prints a note; also when quiet, because the user can act on it."""

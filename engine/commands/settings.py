@@ -51,8 +51,11 @@ def overrides(given: list[str]) -> list[str]:
     return result
 
 
-def check(given: list[str]) -> None:
-    """Raises InputError where Hydra would not accept the overrides, naming the nearest choice or key."""
+def check(given: list[str], config: str = "score") -> None:
+    """Raises InputError where Hydra would not accept the overrides, naming the nearest choice or key.
+
+    ``config`` is the file in ``configs`` that they override.
+    """
     # What follows an option, such as 'job' in '--cfg job', is the option's.
     after_option = [False, *(word.startswith("--") and "=" not in word for word in given)]
     words = [
@@ -86,14 +89,15 @@ def check(given: list[str]) -> None:
         [
             f"{group}={'[' + ','.join(sorted(named)) + ']' if group == 'metric' else min(named)}"
             for group, named in choices.items()
-        ]
+        ],
+        config,
     )
     for override in parsed:
         name = override.key_or_group
         if name not in GROUPS and not name.startswith("hydra") and not override.is_add() and name not in keys:
             raise unknown("setting", name, keys)
     plain = [word for word, override in zip(words, parsed, strict=True) if not override.is_sweep_override()]
-    composed(plain)
+    composed(plain, config)
 
 
 def _names(choice: object) -> list[str]:
@@ -103,17 +107,17 @@ def _names(choice: object) -> list[str]:
     return [name.strip() for name in str(choice).strip("[]").split(",")]
 
 
-def composed(words: list[str]) -> DictConfig:
+def composed(words: list[str], config: str = "score") -> DictConfig:
     """The configuration for these overrides. Raises InputError with Hydra's reason where there is none."""
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(config_folder()), **VERSION_BASE):
-            return compose("score", words)
+            return compose(config, words)
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(f"cannot use the settings: {' '.join(str(error).split())}") from error
 
 
-def _keys(words: list[str]) -> list[str]:
+def _keys(words: list[str], config: str) -> list[str]:
     found: list[str] = []
 
     def walk(node: Mapping[str, object], prefix: str) -> None:
@@ -122,12 +126,12 @@ def _keys(words: list[str]) -> list[str]:
             if isinstance(value, Mapping):
                 walk(value, f"{prefix}{key}.")
 
-    container = OmegaConf.to_container(composed(words), resolve=False)
+    container = OmegaConf.to_container(composed(words, config), resolve=False)
     assert isinstance(container, dict)
     walk({str(key): value for key, value in container.items()}, "")
     return found
 
 
-def set_arguments(words: list[str]) -> None:
+def set_arguments(words: list[str], command: str = "score") -> None:
     """Hydra reads its overrides from the process's arguments."""
-    sys.argv = ["corticalign score", *words]
+    sys.argv = [f"corticalign {command}", *words]

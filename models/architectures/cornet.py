@@ -110,7 +110,7 @@ class CORnetRT(nnx.Module):
         for area in AREAS[1:]:
             height, width = -(-height // 2), -(-width // 2)
             channels = getattr(self, area).conv1.weight[...].shape[-1]
-            drives[area] = jnp.zeros((1, height, width, channels), jnp.float32)
+            drives[area] = jnp.zeros((1, height, width, channels), image.dtype)
         return drives
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from flax import nnx
 
 from models.architectures.pixels import luma
+from models.parts.activation import root
 from models.parts.convolution import PRECISION
 from models.port import Port
 
@@ -103,7 +104,7 @@ class Gabor(nnx.Module):
         for cycles in CYCLES:
             even, odd = responses(grey, cycles)
             simple.append(jax.nn.relu(jnp.stack([even, -even, odd, -odd], -1)).reshape(len(x), -1))
-            energy.append(jnp.sqrt(even**2 + odd**2).reshape(len(x), -1))
+            energy.append(root(even**2 + odd**2).reshape(len(x), -1))
         return {"simple": jnp.concatenate(simple, 1), "complex": jnp.concatenate(energy, 1)}
 
 

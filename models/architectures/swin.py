@@ -50,7 +50,7 @@ class WindowAttention(nnx.Module):
         query, key, value = (qkv[:, :, :, part] for part in range(3))
         bias = relative_bias(self.relative_position_bias_table[...], size)
         if down or right:
-            bias = bias + _apart(rows, columns, size, down, right)
+            bias = bias + _apart(rows, columns, size, down, right).astype(bias.dtype)
         found = self.proj(attend_with_bias(query * (channels // self.heads) ** -0.5, key, value, bias))
         x = jnp.roll(out_of_windows(found, size, rows, columns), (down, right), (1, 2))
         return x[:, :height, :width]

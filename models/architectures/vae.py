@@ -2,7 +2,8 @@
 
 It has the layers that studies of disentanglement use (beta-VAE, Higgins et al., ICLR 2017; Locatello et al., ICML
 2019): four 4x4 convolutions with stride 2 and 32, 32, 64, 64 channels, a product to 256, means and log-variances of 32
-latents, and the way back with transposed convolutions. Nothing is drawn at random here: the latent is its mean.
+latents, and the way back with transposed convolutions. Nothing is drawn at random here: called as a whole, the latent
+is its mean; in training it is drawn between ``encode`` and ``decode``.
 """
 
 import jax
@@ -50,20 +51,30 @@ class VAE(nnx.Module):
 
     def __call__(self, x: jax.Array) -> dict[str, jax.Array]:
         """Normalised images (images x 64 x 64 x 3) -> layer name -> images x ... ."""
+        layers = self.encode(x)
+        decoded, logits = self.decode(layers["mean"])
+        return {**layers, **decoded, "reconstruction": jax.nn.sigmoid(logits)}
+
+    def encode(self, x: jax.Array) -> dict[str, jax.Array]:
+        """Normalised images -> the layers up to ``mean`` and ``logvar``, images x 32 each."""
         layers = {}
         *convolutions, product = self.encoder
         for place, convolution in enumerate(convolutions):
             layers[f"encoder.{place}"] = x = jax.nn.relu(convolution(x))
         layers[f"encoder.{len(convolutions)}"] = x = jax.nn.relu(product(flatten_channels_first(x)))
         layers["mean"], layers["logvar"] = self.mean(x), self.logvar(x)
+        return layers
+
+    def decode(self, latent: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
+        """Latents (images x 32) -> the layers of the decoder, and the pictures' logits, images x 64 x 64 x 3."""
+        layers = {}
         hidden, wide, *transposed, picture = self.decoder
-        layers["decoder.0"] = x = jax.nn.relu(hidden(layers["mean"]))
+        layers["decoder.0"] = x = jax.nn.relu(hidden(latent))
         layers["decoder.1"] = x = jax.nn.relu(wide(x))
         x = x.reshape(len(x), -1, SIDE, SIDE).transpose(0, 2, 3, 1)  # channels first, as PyTorch flattens
         for place, convolution in enumerate(transposed, 2):
             layers[f"decoder.{place}"] = x = jax.nn.relu(convolution(x))
-        layers["reconstruction"] = jax.nn.sigmoid(picture(x))
-        return layers
+        return layers, picture(x)
 
 
 def vae() -> Port:

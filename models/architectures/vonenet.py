@@ -14,9 +14,10 @@ from flax import nnx
 from models.architectures import cornet_s
 from models.architectures.resnet import Bottleneck
 from models.architectures.vonenet_gabors import KERNEL, filters
+from models.parts.activation import root
 from models.parts.conv import Conv
 from models.parts.convolution import dense
-from models.parts.linear import Kernel, Linear
+from models.parts.linear import FixedKernel, Linear
 from models.parts.pool import global_average_pool
 from models.port import Port
 from models.weights.naming import Naming
@@ -37,12 +38,12 @@ class Bank(nnx.Module):
     def __init__(self, rngs: nnx.Rngs, *, quadrature: bool) -> None:
         cells = SIMPLE + COMPLEX
         colour = jax.nn.one_hot(jax.random.randint(rngs.params(), (cells,), 0, 3), 3, axis=0, dtype=jnp.float32)
-        self.weight = Kernel(filters(cells, quadrature)[:, :, None] * colour)
+        self.weight = FixedKernel(filters(cells, quadrature)[:, :, None] * colour)
 
     def __call__(self, x: jax.Array, first: int = 0) -> jax.Array:
         """The cells from ``first`` on."""
         zeros = (KERNEL // 2, KERNEL // 2)
-        return dense(x, self.weight[..., first:], STRIDE, (zeros, zeros))
+        return dense(x, self.weight[..., first:].astype(x.dtype), STRIDE, (zeros, zeros))
 
 
 class VOneBlock(nnx.Module):
@@ -58,7 +59,7 @@ class VOneBlock(nnx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         linear, ahead = self.simple_conv_q0(x), self.simple_conv_q1(x, SIMPLE)
         simple = jax.nn.relu(linear[..., :SIMPLE])
-        energy = jnp.sqrt((linear[..., SIMPLE:] ** 2 + ahead**2) / 2)
+        energy = root((linear[..., SIMPLE:] ** 2 + ahead**2) / 2)
         return GAIN * jnp.concatenate([simple, energy], -1)
 
 

@@ -3,9 +3,11 @@
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax import lax
 
 from models.parts.convolution import PRECISION
 from models.parts.linear import Linear
+from models.parts.precision import as_given, widened
 
 
 def attend(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
@@ -13,11 +15,13 @@ def attend(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
 
     Images x heads x tokens x width; key and value may have other tokens than query.
     """
-    scores = jnp.einsum("nhqc,nhkc->nhqk", query * query.shape[-1] ** -0.5, key, precision=PRECISION)
-    # Divided by their sum only after the product, which has fewer elements than there are weights.
-    weights = jnp.exp(scores - scores.max(-1, keepdims=True))
+    scores = widened(jnp.einsum("nhqc,nhkc->nhqk", query * query.shape[-1] ** -0.5, key, precision=PRECISION))
+    # Divided by their sum only after the product, which has fewer elements than there are weights. The largest score
+    # cancels in that, and in the gradient.
+    weights = jnp.exp(scores - lax.stop_gradient(scores.max(-1, keepdims=True)))
     total = weights.sum(-1)[..., None]
-    return jnp.einsum("nhqk,nhkc->nhqc", weights, value, precision=PRECISION) / total
+    found = jnp.einsum("nhqk,nhkc->nhqc", as_given(weights, value), value, precision=PRECISION)
+    return as_given(found / total, value)
 
 
 class Attention(nnx.Module):

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from models.parts.precision import as_given, widened
+
 
 class GroupNorm(nnx.Module):
     """Per image over the positions and channels of each of ``groups`` equal groups of neighbouring channels,
@@ -15,8 +17,8 @@ class GroupNorm(nnx.Module):
         self.groups, self.epsilon = groups, epsilon
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        grouped = x.reshape(*x.shape[:3], self.groups, -1)
+        grouped = widened(x).reshape(*x.shape[:3], self.groups, -1)
         centred = grouped - grouped.mean((1, 2, 4), keepdims=True)
         variance = (centred * centred).mean((1, 2, 4), keepdims=True)
         normalised = (centred * jax.lax.rsqrt(variance + self.epsilon)).reshape(x.shape)
-        return normalised * self.weight[...] + self.bias[...]
+        return as_given(normalised * self.weight[...] + self.bias[...], x)

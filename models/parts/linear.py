@@ -15,6 +15,10 @@ class Kernel(nnx.Param):
     """
 
 
+class FixedKernel(Kernel):
+    """A kernel that training leaves as it is: filters that were designed, not learned."""
+
+
 class Linear(nnx.Module):
     """x W + b over the last axis; equals ``torch.nn.Linear``. ``weight``: in x out."""
 

@@ -31,14 +31,14 @@ def average_pool(
         _counts(size, kernel, stride, padding, counted, outputs)
         for size, outputs in zip(x.shape[1:3], total.shape[1:3], strict=True)
     ]
-    return total / np.multiply.outer(*counts)[None, :, :, None].astype(np.float32)
+    return total / np.multiply.outer(*counts)[None, :, :, None].astype(x.dtype)
 
 
 def adaptive_average_pool(x: jax.Array, out: int) -> jax.Array:
     """Equals ``torch.nn.functional.adaptive_avg_pool2d(x, out)``, axes aside."""
     if x.shape[1:3] == (out, out):
         return x
-    rows, columns = (_bins(size, out) for size in x.shape[1:3])
+    rows, columns = (_bins(size, out).astype(x.dtype) for size in x.shape[1:3])
     return jnp.einsum("nhwc,ih,jw->nijc", x, rows, columns, precision=PRECISION)
 
 

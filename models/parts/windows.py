@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from models.parts.convolution import PRECISION
+from models.parts.precision import as_given, widened
 
 
 def relative_positions(size: int) -> np.ndarray:
@@ -49,5 +50,6 @@ def attend_with_bias(query: jax.Array, key: jax.Array, value: jax.Array, bias: j
         ... x queries x (heads channels).
     """
     scores = jnp.einsum("...qhc,...khc->...hqk", query, key, precision=PRECISION) + bias
-    found = jnp.einsum("...hqk,...khc->...qhc", jax.nn.softmax(scores), value, precision=PRECISION)
+    weights = as_given(jax.nn.softmax(widened(scores)), value)
+    found = jnp.einsum("...hqk,...khc->...qhc", weights, value, precision=PRECISION)
     return found.reshape(*found.shape[:-2], -1)

@@ -1,0 +1,254 @@
+"""``corticalign harmonize``: settings in, a folder with aligned weights and what they changed out."""
+
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig
+
+from engine.commands import settings
+from engine.errors import InputError
+
+if TYPE_CHECKING:
+    from engine.commands.harmonize_schema import Harmonize
+    from engine.commands.progress import Progress
+    from engine.harmonize.run import Outcome
+    from engine.training.loop import Report
+
+SUMMARY, WEIGHTS = "summary.json", "weights.safetensors"
+VERSION = "1"  # of what is done; part of every run's key
+SHOWN = 6  # pictures in the figure
+SCORES = {
+    "alignment": "Spearman r of saliency and human map over that of people with people (0.65753), mean over pictures",
+    "alignment_with_others_maps": "the same with another picture's human map: what looking at the middle alone gives",
+    "dice": "overlap of the top tenth of both maps, Dice",
+    "iou": "the same, intersection over union",
+    "agreement": "share of held-out pictures with the answer that the model gave before",
+}
+
+
+def run(given: list[str]) -> int:
+    """Runs one alignment. Returns the exit status."""
+    words = settings.overrides(given)
+    settings.check(words, "harmonize")
+    settings.set_arguments(words, "harmonize")
+    failed: list[str] = []
+
+    def task(config: DictConfig) -> None:
+        # An InputError must not reach Hydra, which would print a traceback.
+        try:
+            job(config)
+        except InputError as error:
+            print(f"corticalign: error: {error}", file=sys.stderr)
+            failed.append(str(error))
+
+    import hydra
+
+    hydra.main(config_path=str(settings.config_folder()), config_name="harmonize", **settings.VERSION_BASE)(task)()
+    return 2 if failed else 0
+
+
+def job(config: DictConfig) -> Path:
+    """One alignment; returns the folder with the results. A run that was killed goes on from its last checkpoint."""
+    from engine.commands.harmonize_schema import typed
+
+    wanted = typed(config)
+
+    import jax.numpy as jnp
+
+    from engine import store
+    from engine.commands import device
+    from engine.commands.map_sources import data
+    from engine.commands.progress import Progress
+    from engine.commands.sources import mirror_folder
+    from engine.fetch import default_cache
+    from engine.harmonize.loss import Harmonizer
+    from engine.harmonize.run import Plan, align
+    from engine.training.optimiser import Settings
+    from models import zoo
+    from models.port import Choice
+    from models.trainable import trainable
+    from models.weights.sources import Places
+
+    spec = zoo.spec(wanted.model.name)
+    spec = replace(spec, preprocessing=replace(spec.preprocessing, size=wanted.model.size))
+    choice = Choice(wanted.weights.source, wanted.weights.names, wanted.weights.seed)
+    mirror = mirror_folder(wanted.mirror)
+    store.check_writable(Path(wanted.output))
+    device.keep_compiled_programs()
+    own = asdict(wanted)
+    identity = {"version": VERSION} | {
+        name: own[name] for name in own if name not in ("mirror", "output", "quiet", "keep")
+    }
+    key = store.key(identity)
+    folder = Path(wanted.output) / "harmonized" / f"{spec.name}-{key[:10]}"
+    with Progress(wanted.quiet) as progress:
+        if (folder / SUMMARY).is_file():
+            summary = json.loads((folder / SUMMARY).read_text())
+            if not wanted.quiet:
+                progress.say("done before with the same model, pictures and settings; nothing was done again")
+        else:
+            found = data(wanted, mirror, progress.download)
+            train, dtype = wanted.train, None if wanted.train.dtype == "float32" else jnp.bfloat16
+            model = trainable(spec, choice, Places(default_cache(), mirror, progress.download), dtype=dtype)
+            outcome = align(
+                model,
+                found,
+                Plan(
+                    train.steps,
+                    train.batch,
+                    wanted.images.share,
+                    wanted.held_out,
+                    wanted.selection,
+                    wanted.every,
+                    wanted.patience,
+                    wanted.every,
+                    wanted.keep,
+                    train.statistics == "frozen",
+                    train.ema,
+                    train.remat,
+                    train.seed,
+                ),
+                Harmonizer(**asdict(wanted.loss)),
+                Settings(
+                    train.method,
+                    train.learning_rate,
+                    train.schedule,
+                    train.warmup,
+                    train.momentum,
+                    train.weight_decay,
+                    train.clip,
+                    train.accumulate,
+                    dict(train.multipliers),
+                ),
+                folder=folder,
+                identity=identity,
+                stages=progress,
+                report=_told(progress, train.steps),
+            )
+            summary = _summary(key, wanted, found.description, outcome)
+            _write(folder, summary, outcome, spec)
+    if not wanted.quiet:
+        _show(summary, folder)
+    return folder
+
+
+def _told(progress: "Progress", steps: int) -> Any:
+    """Shows a bar, and a line for every judgement."""
+    advance = progress.stage("training", steps, "steps")
+    done = 0
+
+    def tell(report: "Report") -> None:
+        nonlocal done
+        advance(report.step - done)
+        done = report.step
+        if report.scores:
+            terms = {name: report.terms[name] for name in ("loss", "cross_entropy", "map") if name in report.terms}
+            numbers = ", ".join(f"{name} {value:.3f}" for name, value in {**report.scores, **terms}.items())
+            progress.tell(f"step {report.step}: {numbers}")
+        if report.stopped:
+            progress.say(report.stopped)
+
+    return tell
+
+
+def _summary(key: str, wanted: "Harmonize", pictures: str, outcome: "Outcome") -> dict[str, Any]:
+    from engine import __version__
+    from engine.commands import device
+
+    return {
+        "key": key,
+        "corticalign": __version__,
+        "model": wanted.model.name,
+        "settings": asdict(wanted),
+        "pictures": pictures,
+        "labels": "the model's own answers before training" if wanted.labels == "model" else "as given",
+        "held_out": len(outcome.shown.images),
+        "best_step": outcome.best,
+        "scores": {
+            state: {
+                name: dict(zip(("value", "low", "high", "pictures"), row, strict=True)) for name, row in rows.items()
+            }
+            for state, rows in outcome.scores.items()
+        },
+        "machine": device.describe(),
+    }
+
+
+def _write(folder: Path, summary: Mapping[str, Any], outcome: "Outcome", spec: Any) -> None:
+    """Weights, tables and figures; the summary last, so that a folder with one is complete."""
+    import pandas as pd
+
+    from engine.report.figure import save
+    from engine.report.loss_figure import loss_figure
+    from engine.report.saliency_figure import chosen_rows, saliency_figure
+    from engine.training import log
+    from models.trainable import save_weights
+
+    weights = folder / WEIGHTS
+    weights.unlink(missing_ok=True)  # of a run that was killed while it wrote
+    save_weights(weights, outcome.params, outcome.statistics, spec)
+    states = {"before": outcome.before, "after": outcome.after}
+    columns = {
+        f"{name}_{state}": values
+        for state, judged in states.items()
+        for name, values in judged.alignment._asdict().items()
+    }
+    pictures = pd.DataFrame(columns)
+    pictures.to_parquet(folder / "pictures.parquet", index_label="picture")
+    rows = chosen_rows(len(outcome.shown.images), SHOWN)
+    title = f"{summary['model']}, aligned with {summary['pictures']}"
+    note = f"{len(rows)} of {summary['held_out']} held-out pictures, drawn at random. {line(summary, 'alignment')}"
+    human = outcome.shown.human
+    assert human is not None
+    figure = saliency_figure(
+        outcome.shown.images[rows],
+        human[rows],
+        {state: judged.saliency[rows] for state, judged in states.items()},
+        {state: judged.alignment.spearman[rows] for state, judged in states.items()},
+        title,
+        note,
+    )
+    save(figure, folder, "saliency")
+    terms, scores = (log.read(folder / "log" / f"{name}.csv") for name in ("terms", "scores"))
+    shown = [name for name in ("step", "loss", "cross_entropy", "map") if name in terms]
+    note = "Scores: on the pictures that choose the step (ringed), which are not the ones reported."
+    save(loss_figure(terms[shown], scores, title, note, outcome.best), folder, "loss")
+    text = json.dumps(summary, indent=1, allow_nan=False, default=str)
+    temporary = folder / f".{SUMMARY}"
+    temporary.write_text(text + "\n")
+    temporary.replace(folder / SUMMARY)
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # the weights are what is left of them
+
+
+def line(summary: Mapping[str, Any], name: str) -> str:
+    """One score before and after, and the difference."""
+    before, after, difference = (summary["scores"][state].get(name) for state in ("before", "after", "difference"))
+    if before is None:
+        return f"{name}: {_number(after)}"
+    return f"{name}: {_number(before)} before, {_number(after)} after, difference {_number(difference)}"
+
+
+def _number(row: Mapping[str, float]) -> str:
+    return f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+
+
+def _show(summary: Mapping[str, Any], folder: Path) -> None:
+    from rich.console import Console
+
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(f"{summary['model']}, aligned with {summary['pictures']}", style="bold")
+    for name, words in SCORES.items():
+        console.print(line(summary, name))
+        console.print(f"    {words}", style="dim")
+    console.print(
+        f"{summary['held_out']} held-out pictures with maps, 95 % bootstrap intervals; labels: {summary['labels']}; "
+        f"weights of step {summary['best_step']}, chosen on other pictures",
+        style="dim",
+    )
+    console.print(f"written to {folder}/", style="dim")
+    console.print(f"score it:  corticalign score model={summary['model']} weights={folder / WEIGHTS}")

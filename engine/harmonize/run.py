@@ -1,0 +1,282 @@
+"""One alignment: pictures divided, model judged, trained with human maps, the best step judged again.
+
+The numbers come from the files beside this one and from engine.training; here they are put in order.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from engine.errors import InputError
+from engine.harmonize.alignment import HUMAN_CEILING, Alignment, alignment_difference, summarise
+from engine.harmonize.division import Chosen, Division, check_labels, divide
+from engine.harmonize.human_maps import evaluation_maps, training_maps
+from engine.harmonize.judge import Judge, Judged, Pictures, pictures
+from engine.harmonize.loss import Harmonizer, harmonizer
+from engine.predictor import Stages
+from engine.training.batches import Order, training_batches
+from engine.training.checkpoints import Checkpoints
+from engine.training.examples import Examples
+from engine.training.loop import Evaluation, Report, train
+from engine.training.optimiser import Settings, make_optimiser
+from engine.training.state import TrainState, initial_state
+from engine.training.step import make_step
+from models.preprocessing import normalise
+from models.trainable import Trainable, kernels
+
+
+@dataclass(frozen=True)
+class Data:
+    """Pictures to align with.
+
+    Attributes:
+        maps: pictures with human maps.
+        test: further ones, judged by alone; None holds a share of ``maps`` out.
+        others: pictures without maps, mixed in; None trains on maps alone.
+        own_labels: whether the model's own answers before training are the labels of all of them.
+        description: of both, for outputs.
+    """
+
+    maps: Examples
+    test: Examples | None
+    others: Examples | None
+    own_labels: bool
+    description: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train and to judge.
+
+    Attributes:
+        steps, batch: of training.
+        share: of pictures with maps in a batch, where there are others.
+        held_out, selection: shares of the pictures that are reported, and that choose the best step.
+        every: steps between two judgements.
+        patience: judgements without a new best after which training stops; None for never.
+        checkpoint_every, keep: steps between two checkpoints, and how many stay.
+        frozen_statistics: batch normalisation keeps the running statistics and normalises by them.
+        ema: decay of the moving average of the parameters, which is then what is judged and kept; None for none.
+        remat: compute again in the backward pass instead of keeping.
+        seed: of all that is drawn.
+    """
+
+    steps: int
+    batch: int
+    share: float
+    held_out: float
+    selection: float
+    every: int
+    patience: int | None
+    checkpoint_every: int
+    keep: int
+    frozen_statistics: bool
+    ema: float | None
+    remat: bool
+    seed: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an alignment leaves.
+
+    Attributes:
+        params, statistics: of the best step.
+        best: that step.
+        scores: ``before``, ``after`` and ``difference`` -> name -> (value, low, high, pictures).
+        shown: the reported pictures with maps.
+        before, after: their judgements.
+    """
+
+    params: Any
+    statistics: Any
+    best: int
+    scores: Mapping[str, Mapping[str, tuple[float, float, float, int]]]
+    shown: Pictures
+    before: Judged
+    after: Judged
+
+
+def align(
+    model: Trainable,
+    data: Data,
+    plan: Plan,
+    loss: Harmonizer,
+    optimiser: Settings,
+    *,
+    folder: Path,
+    identity: Mapping[str, object],
+    stages: Stages,
+    report: Callable[[Report], None] | None = None,
+) -> Outcome:
+    """Trains the model towards people; goes on from ``folder``'s last checkpoint where there is one.
+
+    Args:
+        folder: of checkpoints and logs.
+        identity: all that the numbers depend on; checkpoints of another are refused.
+        report: called after every step.
+
+    Raises:
+        InputError: pictures, labels or settings that cannot be used; training that diverges, with the step.
+    """
+    readout = model.spec.port().readout
+    if readout is None:
+        raise InputError(
+            f"model '{model.spec.name}' has no classifier: its map loss is the gradient of a class's logit"
+        )
+    preprocessing = model.spec.preprocessing
+    to_float = partial(normalise, preprocessing=preprocessing)
+
+    def logits(state: tuple[Any, Any], images: jax.Array) -> jax.Array:
+        found: jax.Array = model.forward(*state, images, take=lambda layers: layers[readout])[0]
+        return found
+
+    judge = Judge(logits, to_float, plan.seed)
+    start = (model.params, model.statistics)
+    division, test = _divided(data, plan)
+    prepare = partial(_pictures, model, judge, start, own_labels=data.own_labels, stages=stages)
+    with_maps = prepare(data.maps, division, test, evaluation_maps)
+    others = None
+    if data.others is not None:
+        own = divide(len(data.others), plan.selection, plan.held_out, plan.seed)
+        others = prepare(data.others, own, None, None)
+
+    before = judge(start, with_maps.test)
+    chosen_before = judge(start, with_maps.selection)
+    elsewhere = {name: judge.answers(start, part.images) for name, part in _held_out(others).items()}
+
+    def agreement(state: tuple[Any, Any], part: str, own: Judged, now: Judged) -> np.ndarray:
+        same = [now.answers == own.answers]
+        if others is not None:
+            same.append(judge.answers(state, getattr(others, part).images) == elsewhere[part])
+        return np.concatenate(same)
+
+    def judged(state: TrainState) -> tuple[Any, Any]:
+        return (state.ema if plan.ema else state.params), state.statistics
+
+    def scores(state: TrainState) -> dict[str, float]:
+        now = judge(judged(state), with_maps.selection)
+        return {
+            "alignment": _mean(now.alignment),
+            "alignment_with_others_maps": _mean(now.others),
+            "agreement": float(agreement(judged(state), "selection", chosen_before, now).mean()),
+        }
+
+    sources, weights = [with_maps.train], [1.0]
+    if others is not None:
+        sources, weights = [*sources, others.train], [plan.share, 1 - plan.share]
+    maps = training_maps if loss.map_weight else None
+    order = Order(plan.batch, plan.seed, jax.process_index(), jax.process_count())
+    batches = training_batches(sources, weights, preprocessing, order, maps)
+    decayed = kernels(model.params)
+    per_epoch = max(1, sum(len(source) for source in sources) // plan.batch)
+    rule = make_optimiser(optimiser, model.params, batches=plan.steps, batches_per_epoch=per_epoch, decayed=decayed)
+    objective = harmonizer(model.forward, readout, decayed, to_float, loss._replace(train=not plan.frozen_statistics))
+    step = make_step(objective, rule, frozen_statistics=plan.frozen_statistics, ema=plan.ema, remat=plan.remat)
+    state = initial_state(model.params, model.statistics, rule, seed=plan.seed, ema=plan.ema is not None)
+    checkpoints = Checkpoints(folder / "checkpoints", identity, keep=plan.keep)
+    try:
+        last = train(
+            state,
+            step,
+            batches,
+            steps=plan.steps,
+            checkpoints=checkpoints,
+            checkpoint_every=plan.checkpoint_every,
+            log=folder / "log",
+            evaluation=Evaluation(scores, "alignment", plan.every, plan.patience),
+            report=report,
+        )
+        best = checkpoints.best
+        assert best is not None
+        found = judged(checkpoints.restore(last, best))
+    finally:
+        checkpoints.close()
+    after = judge(found, with_maps.test)
+    tables = _compared(before, after)
+    same = agreement(found, "test", before, after)
+    tables["after"]["agreement"] = (float(same.mean()), *_interval(same, plan.seed), len(same))
+    return Outcome(*found, best, tables, with_maps.test, before, after)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    train: Examples
+    selection: Pictures
+    test: Pictures
+
+
+def _divided(data: Data, plan: Plan) -> tuple[Division, Examples | None]:
+    if data.test is None:
+        return divide(len(data.maps), plan.selection, plan.held_out, plan.seed), None
+    return divide(len(data.maps), plan.selection, 0.0, plan.seed), data.test
+
+
+def _pictures(
+    model: Trainable,
+    judge: Judge,
+    start: tuple[Any, Any],
+    source: Examples,
+    division: Division,
+    test: Examples | None,
+    prepare_maps: Callable[[np.ndarray, int], np.ndarray] | None,
+    *,
+    own_labels: bool,
+    stages: Stages,
+) -> _Parts:
+    """Held-out pictures in memory, the others to be read; with the model's own answers for labels where asked."""
+
+    def shown(part: Examples) -> Pictures:
+        advance = stages.stage("decoding pictures", len(part), "pictures")
+        found = pictures(part, model.spec.preprocessing, prepare_maps, advance)
+        return found._replace(labels=judge.answers(start, found.images)) if own_labels else found
+
+    labels = None
+    if own_labels:
+        advance = stages.stage("the model's own labels", len(source), "pictures")
+        everything = pictures(source, model.spec.preprocessing, None, advance)
+        labels = judge.answers(start, everything.images)
+    rows = Chosen(source, division.test) if test is None else test
+    found = _Parts(Chosen(source, division.train, labels), shown(Chosen(source, division.selection)), shown(rows))
+    if not own_labels:
+        classes = int(jax.eval_shape(judge.logits_of, start, found.test.images[:1]).shape[1])
+        for part in (found.selection, found.test):
+            check_labels(part.labels, classes, "labels of held-out pictures")
+    return found
+
+
+def _held_out(parts: _Parts | None) -> dict[str, Pictures]:
+    return {} if parts is None else {"selection": parts.selection, "test": parts.test}
+
+
+def _mean(found: Alignment) -> float:
+    """The published score; NaN, which stops training, where the saliency of nearly all pictures is constant."""
+    finite = found.spearman[np.isfinite(found.spearman)]
+    return float(finite.mean() / HUMAN_CEILING) if 2 * len(finite) > len(found.spearman) else float("nan")
+
+
+def _compared(before: Judged, after: Judged) -> dict[str, dict[str, tuple[float, float, float, int]]]:
+    """Alignment, with the pictures' own maps and with others', before, after and their paired difference."""
+    found: dict[str, dict[str, tuple[float, float, float, int]]] = {"before": {}, "after": {}, "difference": {}}
+    for name, one, other in (
+        ("", before.alignment, after.alignment),
+        ("_with_others_maps", before.others, after.others),
+    ):
+        three = (summarise(one), summarise(other), alignment_difference(one, other))
+        for place, estimates in zip(found, three, strict=True):
+            found[place] |= {
+                f"{key}{name}": (value.value, value.low, value.high, value.images) for key, value in estimates.items()
+            }
+    return found
+
+
+def _interval(values: np.ndarray, seed: int) -> tuple[float, float]:
+    """95 % bootstrap interval of a share, over pictures."""
+    drawn = np.random.default_rng(seed).binomial(len(values), values.mean(), 10_000) / len(values)
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return float(low), float(high)

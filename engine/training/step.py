@@ -1,0 +1,118 @@
+"""One training step of any objective: compiled once, in place, the batch split over all devices."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import NamedSharding, PartitionSpec
+
+from engine.errors import InputError
+from engine.training.optimiser import Optimiser
+from engine.training.state import AXIS, TrainState, device_mesh
+
+Batch = Mapping[str, jax.Array]
+Terms = dict[str, jax.Array]
+# (params, statistics, batch, key) -> (loss, (terms, new statistics)); pure
+Objective = Callable[[Any, Any, Batch, jax.Array], tuple[jax.Array, tuple[Terms, Any]]]
+
+OWN_TERMS = ("loss", "gradient_norm", "parameter_norm", "learning_rate")
+
+
+class Step(NamedTuple):
+    """A compiled step.
+
+    Attributes:
+        run: (state, placed batch) -> (next state, terms, whether loss, gradient and new state are finite). The state
+            given is used up. The terms are the objective's and :data:`OWN_TERMS`, float32 scalars; the norm of the
+            gradient is that of the trained parameters before clipping.
+        place: arrays of this process's examples -> the batch of all processes, split over the devices.
+    """
+
+    run: Callable[[TrainState, Batch], tuple[TrainState, Terms, jax.Array]]
+    place: Callable[[Mapping[str, np.ndarray]], Batch]
+
+
+def make_step(
+    objective: Objective,
+    optimiser: Optimiser,
+    *,
+    frozen_statistics: bool,
+    ema: float | None = None,
+    remat: bool = False,
+) -> Step:
+    """A step of gradient descent on the objective's loss.
+
+    g = d loss / d params; params <- params + update(g); ema <- ema d + params (1 - d) at every update; statistics are
+    the objective's new ones, or stay.
+
+    The batch is split over all devices along its first axis, and everything else is replicated; the compiler puts in
+    the sums over devices. The objective still sees the whole batch, so a mean over examples, a batch normalisation or a
+    matrix of similarities is that of all of them: the numbers do not depend on the number of devices, up to rounding.
+
+    Args:
+        objective: see :data:`Objective`. Which statistics normalise (running or the batch's) is its own matter.
+        frozen_statistics: keeps the running statistics as they are, whatever the objective returns.
+        ema: decay d of the moving average of the parameters; None keeps none. The state must agree.
+        remat: in the backward pass, compute again what lies between convolutions and matrix products (normalisation,
+            activations, pooling) instead of keeping it: less memory, the same values, somewhat more time.
+    """
+    if ema is not None and not 0 < ema < 1:
+        raise InputError(f"ema={ema}: wanted a decay between 0 and 1, such as 0.999, or null")
+    mesh = device_mesh()
+    replicated, split = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec(AXIS))
+    if remat:
+        objective = jax.checkpoint(objective, policy=_keep_products)
+
+    def update(state: TrainState, batch: Batch) -> tuple[TrainState, Terms, jax.Array]:
+        key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
+        (loss, (terms, statistics)), gradient = jax.value_and_grad(objective, has_aux=True)(
+            state.params, state.statistics, batch, key
+        )
+        if taken := sorted(set(terms) & set(OWN_TERMS)):
+            raise ValueError(f"the objective's terms {taken} have names that the step uses")
+        change, moments = optimiser.transform.update(gradient, state.optimiser, state.params)
+        params = optax.apply_updates(state.params, change)
+        step = state.step + 1
+        average = state.ema
+        if ema is not None:
+            updated = step % optimiser.accumulate == 0
+            moved = optax.incremental_update(params, state.ema, 1 - ema)
+            average = jax.tree.map(lambda new, old: jnp.where(updated, new, old), moved, state.ema)
+        statistics = state.statistics if frozen_statistics else statistics
+        trained = [each for each, on in zip(*map(jax.tree.leaves, (gradient, optimiser.trained)), strict=True) if on]
+        values = (
+            loss,
+            optax.tree.norm(trained),
+            optax.tree.norm(params),
+            optimiser.learning_rate(state.step // optimiser.accumulate),
+        )
+        own = {name: jnp.asarray(value, jnp.float32) for name, value in zip(OWN_TERMS, values, strict=True)}
+        # The objective's terms are not asked: one may be undefined for a batch, such as a mean over none of its maps.
+        finite = jnp.isfinite(jnp.stack([*own.values(), optax.tree.norm(statistics)])).all()
+        own |= {name: jnp.asarray(value, jnp.float32) for name, value in terms.items()}
+        return TrainState(params, statistics, average, moments, step, state.key), own, finite
+
+    run = jax.jit(update, donate_argnums=0, in_shardings=(replicated, None), out_shardings=replicated)
+
+    def place(arrays: Mapping[str, np.ndarray]) -> Batch:
+        here = len(mesh.local_devices)
+        for name, array in arrays.items():
+            if np.ndim(array) == 0 or len(array) % here:
+                size = "no axis" if np.ndim(array) == 0 else f"{len(array)} examples"
+                raise InputError(
+                    f"'{name}' of a batch has {size}, to be split over {here} devices: give a batch size that is a "
+                    f"multiple of {here}"
+                )
+        return {name: jax.make_array_from_process_local_data(split, np.asarray(each)) for name, each in arrays.items()}
+
+    return Step(run, place)
+
+
+def _keep_products(primitive: Any, *inputs: Any, **settings: Any) -> Any:
+    """Convolutions, and matrix products with weights, which have no batch axis as the scores of attention have."""
+    if primitive is jax.lax.conv_general_dilated_p:
+        return True
+    return jax.checkpoint_policies.dots_with_no_batch_dims_saveable(primitive, *inputs, **settings)
