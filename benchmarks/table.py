@@ -3,7 +3,27 @@
 from collections.abc import Mapping
 from typing import Any
 
-ORDER = ("R1", "R2", "R3", "R4", "R5", "R6", "P1", "P2", "B1", "N1", "D1", "D2", "S1", "M1", "M2", "M3", "G1")
+ORDER = (
+    "R1",
+    "R2",
+    "R3",
+    "R4",
+    "R5",
+    "R6",
+    "P1",
+    "P2",
+    "B1",
+    "N1",
+    "D1",
+    "D2",
+    "S1",
+    "M1",
+    "M2",
+    "M3",
+    "H1",
+    "H2",
+    "G1",
+)
 HEADER = (
     "row",
     "work / contender",

@@ -9,11 +9,10 @@ Mixed precision: the parameters stay float32, and with ``dtype=jnp.bfloat16`` wh
 bfloat16 in the forward pass, so that their gradients come back in float32. Means, variances, the sums of attention
 and running statistics stay float32, and layers are float32 when they are handed out.
 
-Rematerialisation: :func:`rematerialised` wraps a forward pass; nothing inside the architectures knows of it.
+Rematerialisation is the step's (engine.training.step); nothing inside the architectures knows of it.
 """
 
 from collections.abc import Iterable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -21,7 +20,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jax.ad_checkpoint import checkpoint_policies
 from jax.typing import DTypeLike
 
 from engine.errors import InputError
@@ -142,28 +140,6 @@ def kernels(params: Any) -> Any:
     return jax.tree_util.tree_map_with_path(
         lambda path, leaf: path[-1].key in ("weight", "kernel") and jnp.ndim(leaf) > 1, params
     )
-
-
-def rematerialised(forward: Forward) -> Forward:
-    """The same function, whose backward pass keeps what matrix products and convolutions across channels gave, and
-    computes again what lies between (normalisation, activations, depthwise convolutions, softmax).
-
-    Saves memory for time. It works inside an objective of any order: where a loss holds an input gradient, both
-    derivatives go by this rule.
-    """
-
-    def again(params: Any, statistics: Any, images: jax.Array, *, train: bool = False, take: Take = everything) -> Any:
-        run = partial(forward, train=train, take=take)
-        return jax.checkpoint(run, policy=_products)(params, statistics, images)
-
-    return again
-
-
-def _products(primitive: Any, *inputs: Any, **settings: Any) -> Any:
-    """Whether to keep a result: a convolution's, or a product's with weights (scores of attention are made again)."""
-    if primitive is jax.lax.conv_general_dilated_p:
-        return True
-    return checkpoint_policies.dots_with_no_batch_dims_saveable(primitive, *inputs, **settings)
 
 
 def _is_trained(leaf: Any) -> bool:

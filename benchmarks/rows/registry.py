@@ -1,6 +1,18 @@
 """The rows in the table's order."""
 
-from benchmarks.rows import banded, cached, forward, leave_one_out, one_to_one, permutation, pls, rdms, ridge, scaling
+from benchmarks.rows import (
+    banded,
+    cached,
+    forward,
+    leave_one_out,
+    one_to_one,
+    permutation,
+    pls,
+    rdms,
+    ridge,
+    scaling,
+    training,
+)
 from benchmarks.rows.row import Row
 
 ROWS: dict[str, Row] = {
@@ -14,4 +26,5 @@ ROWS: dict[str, Row] = {
     **rdms.ROWS,
     **permutation.ROWS,
     **forward.ROWS,
+    **training.ROWS,
 }

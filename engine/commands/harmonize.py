@@ -54,7 +54,7 @@ def run(given: list[str]) -> int:
 
 def job(config: DictConfig) -> Path:
     """One alignment; returns the folder with the results. A run that was killed goes on from its last checkpoint."""
-    from engine.commands.harmonize_schema import typed
+    from engine.commands.harmonize_schema import multipliers, typed
 
     wanted = typed(config)
 
@@ -101,9 +101,11 @@ def job(config: DictConfig) -> Path:
                 Plan(
                     train.steps,
                     train.batch,
+                    train.smallest_view,
                     wanted.images.share,
                     wanted.held_out,
                     wanted.selection,
+                    wanted.keep_agreement,
                     wanted.every,
                     wanted.patience,
                     wanted.every,
@@ -123,7 +125,7 @@ def job(config: DictConfig) -> Path:
                     train.weight_decay,
                     train.clip,
                     train.accumulate,
-                    dict(train.multipliers),
+                    multipliers(train.multipliers),
                 ),
                 folder=folder,
                 identity=identity,
@@ -198,8 +200,8 @@ def _write(folder: Path, summary: Mapping[str, Any], outcome: "Outcome", spec: A
         for state, judged in states.items()
         for name, values in judged.alignment._asdict().items()
     }
-    pictures = pd.DataFrame(columns)
-    pictures.to_parquet(folder / "pictures.parquet", index_label="picture")
+    pictures = pd.DataFrame(columns).rename_axis(index="picture")
+    pictures.to_parquet(folder / "pictures.parquet")
     rows = chosen_rows(len(outcome.shown.images), SHOWN)
     title = f"{summary['model']}, aligned with {summary['pictures']}"
     note = f"{len(rows)} of {summary['held_out']} held-out pictures, drawn at random. {line(summary, 'alignment')}"

@@ -1,5 +1,6 @@
 """The settings of ``corticalign harmonize`` with their types."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,7 +51,8 @@ class Train:
     weight_decay: float = MISSING
     clip: float | None = MISSING
     accumulate: int = MISSING
-    multipliers: dict[str, float] = MISSING
+    multipliers: list[str] = MISSING  # PATTERN:FACTOR
+    smallest_view: float = MISSING
     statistics: Any = MISSING  # checked against ALLOWED
     dtype: Any = MISSING
     ema: float | None = MISSING
@@ -67,6 +69,7 @@ class Harmonize:
     labels: Any = MISSING
     held_out: float = MISSING
     selection: float = MISSING
+    keep_agreement: float = MISSING
     loss: Loss = field(default_factory=Loss)
     train: Train = field(default_factory=Train)
     every: int = MISSING
@@ -102,14 +105,33 @@ def typed(config: DictConfig) -> Harmonize:
     for key, least in LEAST.items():
         if (value := _at(settings, key)) < least:
             raise InputError(f"{key}={value}: wanted at least {least}")
+    multipliers(settings.train.multipliers)
+    if not 0 < settings.train.smallest_view <= 1:
+        raise InputError(f"train.smallest_view={settings.train.smallest_view:g}: wanted a share above 0, at most 1")
     if not 0 < settings.images.share < 1:
         raise InputError(f"images.share={settings.images.share:g}: wanted a share above 0 and below 1")
     if settings.patience is not None and settings.patience < 1:
         raise InputError(f"patience={settings.patience}: wanted null or at least 1")
+    if not 0 <= settings.keep_agreement <= 1:
+        raise InputError(f"keep_agreement={settings.keep_agreement:g}: wanted a share from 0 to 1")
     for key in ("held_out", "selection"):
         if not 0 < (value := _at(settings, key)) < 1:
             raise InputError(f"{key}={value:g}: wanted a share above 0 and below 1")
     return settings
+
+
+def multipliers(given: Sequence[str]) -> dict[str, float]:
+    """Pattern -> factor. Raises InputError where one is not PATTERN:FACTOR."""
+    found = {}
+    for word in given:
+        pattern, _, factor = word.rpartition(":")
+        try:
+            found[pattern] = float(factor)
+        except ValueError:
+            pattern = ""
+        if not pattern:
+            raise InputError(f"train.multipliers: '{word}' is not PATTERN:FACTOR, such as 'features.0*:0.1'")
+    return found
 
 
 def _at(settings: Harmonize, key: str) -> Any:

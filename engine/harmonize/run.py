@@ -29,6 +29,8 @@ from engine.training.step import make_step
 from models.preprocessing import normalise
 from models.trainable import Trainable, kernels
 
+ADMISSIBLE = "admissible_alignment"  # the alignment; -1 where the model's answers have changed too much
+
 
 @dataclass(frozen=True)
 class Data:
@@ -55,8 +57,11 @@ class Plan:
 
     Attributes:
         steps, batch: of training.
+        smallest_view: share of a picture that a view shows at least.
         share: of pictures with maps in a batch, where there are others.
         held_out, selection: shares of the pictures that are reported, and that choose the best step.
+        keep_agreement: share of the selection's pictures that must keep the answer from before training; of the steps
+            judged, the one of highest alignment among those that do is taken. 0 takes the highest of all.
         every: steps between two judgements.
         patience: judgements without a new best after which training stops; None for never.
         checkpoint_every, keep: steps between two checkpoints, and how many stay.
@@ -68,9 +73,11 @@ class Plan:
 
     steps: int
     batch: int
+    smallest_view: float
     share: float
     held_out: float
     selection: float
+    keep_agreement: float
     every: int
     patience: int | None
     checkpoint_every: int
@@ -136,6 +143,9 @@ def align(
         found: jax.Array = model.forward(*state, images, take=lambda layers: layers[readout])[0]
         return found
 
+    decayed = kernels(model.params)
+    objective = harmonizer(model.forward, readout, decayed, to_float, loss._replace(train=not plan.frozen_statistics))
+    make_optimiser(optimiser, model.params, batches=plan.steps, batches_per_epoch=1)  # refuses before anything runs
     judge = Judge(logits, to_float, plan.seed)
     start = (model.params, model.statistics)
     division, test = _divided(data, plan)
@@ -161,10 +171,12 @@ def align(
 
     def scores(state: TrainState) -> dict[str, float]:
         now = judge(judged(state), with_maps.selection)
+        value, same = _mean(now.alignment), float(agreement(judged(state), "selection", chosen_before, now).mean())
         return {
-            "alignment": _mean(now.alignment),
+            "alignment": value,
             "alignment_with_others_maps": _mean(now.others),
-            "agreement": float(agreement(judged(state), "selection", chosen_before, now).mean()),
+            "agreement": same,
+            ADMISSIBLE: value if same >= plan.keep_agreement else min(value, -1.0),
         }
 
     sources, weights = [with_maps.train], [1.0]
@@ -172,11 +184,9 @@ def align(
         sources, weights = [*sources, others.train], [plan.share, 1 - plan.share]
     maps = training_maps if loss.map_weight else None
     order = Order(plan.batch, plan.seed, jax.process_index(), jax.process_count())
-    batches = training_batches(sources, weights, preprocessing, order, maps)
-    decayed = kernels(model.params)
+    batches = training_batches(sources, weights, preprocessing, order, maps, (plan.smallest_view, 1.0))
     per_epoch = max(1, sum(len(source) for source in sources) // plan.batch)
     rule = make_optimiser(optimiser, model.params, batches=plan.steps, batches_per_epoch=per_epoch, decayed=decayed)
-    objective = harmonizer(model.forward, readout, decayed, to_float, loss._replace(train=not plan.frozen_statistics))
     step = make_step(objective, rule, frozen_statistics=plan.frozen_statistics, ema=plan.ema, remat=plan.remat)
     state = initial_state(model.params, model.statistics, rule, seed=plan.seed, ema=plan.ema is not None)
     checkpoints = Checkpoints(folder / "checkpoints", identity, keep=plan.keep)
@@ -189,7 +199,7 @@ def align(
             checkpoints=checkpoints,
             checkpoint_every=plan.checkpoint_every,
             log=folder / "log",
-            evaluation=Evaluation(scores, "alignment", plan.every, plan.patience),
+            evaluation=Evaluation(scores, ADMISSIBLE, plan.every, plan.patience),
             report=report,
         )
         best = checkpoints.best

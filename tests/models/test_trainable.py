@@ -1,4 +1,4 @@
-"""Ports as differentiable functions: in training mode against PyTorch, folded, saved, narrowed, rematerialised."""
+"""Ports as differentiable functions: in training mode against PyTorch, folded, saved, narrowed."""
 
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +15,7 @@ from models.architectures import efficientnet, vit, vonenet
 from models.port import Choice, Port, abstract, dotted, load
 from models.preprocessing import Preprocessing, normalise
 from models.spec import ModelSpec
-from models.trainable import Trainable, frozen, kernels, rematerialised, save_weights, trainable
+from models.trainable import Trainable, frozen, kernels, save_weights, trainable
 from models.weights import own_file
 
 SIZE = 32
@@ -186,23 +186,6 @@ def loss(network: Trainable, forward: Any) -> Callable[[Any, Any], Any]:
         return jnp.square(layer).mean(), moved
 
     return of
-
-
-def test_rematerialisation_keeps_less_and_changes_nothing(tmp_path: Path) -> None:
-    network, x = made(lite, tmp_path), pictures()
-    forms = [loss(network, forward) for forward in (network.forward, rematerialised(network.forward))]
-    first, second = (quick(jax.value_and_grad(form, has_aux=True))(network.params, x) for form in forms)
-    # Batch normalisation takes a constant per channel away again: there a gradient is rounding alone.
-    for name, leaf in leaves(first).items():
-        np.testing.assert_allclose(leaves(second)[name], leaf, rtol=1e-4, atol=1e-6, err_msg=name)
-
-    def kept(form: Any) -> int:
-        """Bytes that the backward pass needs of the forward pass."""
-        backward = jax.eval_shape(lambda params: jax.vjp(lambda p: form(p, x)[0], params)[1], network.params)
-        return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(backward))
-
-    # Of each convolution, normalisation and activation one result instead of three or more.
-    assert kept(forms[1]) < 0.6 * kept(forms[0])
 
 
 def test_narrow_numbers_inside_and_float32_outside(tmp_path: Path) -> None:
