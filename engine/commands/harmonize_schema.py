@@ -37,6 +37,7 @@ class Loss:
     label_smoothing: float = MISSING
     levels: int = MISSING
     parity: Any = MISSING  # checked by the loss
+    preserve: float = MISSING
 
 
 @dataclass

@@ -2,11 +2,15 @@
 
 Fel et al. (Harmonizing the object recognition strategies of deep neural networks with humans, NeurIPS 2022):
 
-    loss = cross-entropy + weight_decay ½ Σ w² + map_weight · map
+    loss = cross-entropy + weight_decay ½ Σ w² + map_weight · map  (+ preserve · divergence)
 
 cross-entropy: mean over the batch, labels smoothed (1 - a) y + a / classes;
 ½ Σ w²:        over the parameters named;
 map:           ``engine.harmonize.pyramid.map_errors`` of the images that have a human map, the others masked.
+
+divergence:    not published: KL(p before || p now) of the answers to the same views, mean over the batch. It keeps a
+               model what it was while its gradients change (Li & Hoiem, Learning without Forgetting, ECCV 2016), for
+               one forward pass more and the memory of a second set of parameters.
 
 What the mean of the map term is over differs:
 
@@ -37,8 +41,11 @@ import optax
 from engine.errors import InputError, unknown
 from engine.harmonize.pyramid import Parity, map_errors
 from engine.harmonize.saliency import Normalise, channel_mean, input_gradient, normalised
-from engine.training.heads import split_heads
+from engine.training.heads import KEY, split_heads, with_head
 from engine.training.step import Batch, Objective, Terms
+
+ORIGINAL = "original"
+FROZEN = {f"{KEY}.{ORIGINAL}": 0.0}  # learning-rate multipliers that go with with_original
 
 
 class Forward(Protocol):
@@ -67,6 +74,7 @@ class Harmonizer(NamedTuple):
         label_smoothing: the share of the label given to all classes alike.
         levels: resolutions of the maps.
         parity: see above.
+        preserve: of the divergence from the answers before training; needs :func:`with_original`.
         train: whether batch normalisation uses and updates the statistics of the batch; else the running ones stay.
     """
 
@@ -75,6 +83,7 @@ class Harmonizer(NamedTuple):
     label_smoothing: float = 0.1
     levels: int = 5
     parity: Parity | None = None
+    preserve: float = 0.0
     train: bool = True
 
 
@@ -93,8 +102,8 @@ def harmonizer(forward: Forward, readout: str, decayed: Any, normalise: Normalis
         A pure function. Its batch: ``image`` b x h x w x 3, uint8 or normalised float; ``label`` b, integer; ``map``
         b x h x w; ``has_map`` b, 1 or 0 (the last two only where map_weight > 0). The key is not used. Terms, as they
         are before their weights: ``cross_entropy``, ``weights`` (half the sum of squares), ``map`` (not where
-        map_weight = 0); and ``accuracy``, the share of the batch whose largest logit is the label's. A label that is
-        no class makes the loss NaN.
+        map_weight = 0), ``divergence`` (where preserve > 0), ``accuracy``, the share of the batch whose largest logit
+        is the label's. A label that is no class makes the loss NaN.
 
     Raises:
         InputError: a setting that makes no sense; from the objective, where it is traced: maps unlike the images.
@@ -103,7 +112,7 @@ def harmonizer(forward: Forward, readout: str, decayed: Any, normalise: Normalis
 
     def objective(params: Any, statistics: Any, batch: Batch, key: jax.Array) -> tuple[jax.Array, tuple[Terms, Any]]:
         del key
-        model, _ = split_heads(params)  # heads belong to terms that others add
+        model, heads = split_heads(params)  # other heads belong to terms that others add
         images, labels = normalised(batch["image"], normalise), batch["label"]
 
         def logits(images: jax.Array) -> tuple[jax.Array, Any]:
@@ -121,6 +130,11 @@ def harmonizer(forward: Forward, readout: str, decayed: Any, normalise: Normalis
         loss = terms["cross_entropy"] + settings.weight_decay * terms["weights"]
         if "map" in terms:
             loss = loss + settings.map_weight * terms["map"]
+        if settings.preserve:
+            first = jax.lax.stop_gradient(heads[ORIGINAL])
+            before, _ = forward(first["params"], first["statistics"], images, take=lambda layers: layers[readout])
+            terms["divergence"] = divergence(before, answers)
+            loss = loss + settings.preserve * terms["divergence"]
         terms["accuracy"] = (answers.argmax(-1) == labels).mean(dtype=loss.dtype)
         return loss, (terms, updated)
 
@@ -139,6 +153,17 @@ def smoothed_cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: floa
     wanted = jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
     wanted = jnp.where(wanted.sum(-1, keepdims=True) > 0, wanted, jnp.nan)
     return optax.softmax_cross_entropy(logits, optax.smooth_labels(wanted, smoothing)).mean()
+
+
+def divergence(before: jax.Array, now: jax.Array) -> jax.Array:
+    """Mean over images of KL(softmax(before) || softmax(now)), images x classes each: ``scipy.stats.entropy``."""
+    before, now = (each.astype(jnp.promote_types(each.dtype, jnp.float32)) for each in (before, now))
+    return optax.kl_divergence(jax.nn.log_softmax(now), jax.nn.softmax(before)).mean()
+
+
+def with_original(params: Any, statistics: Any) -> dict[str, Any]:
+    """The parameters, and beside them a copy of what they are now, which :data:`FROZEN` keeps from training."""
+    return with_head(params, ORIGINAL, {"params": params, "statistics": statistics})
 
 
 def half_squares(params: Any, decayed: Any) -> jax.Array:
@@ -164,7 +189,7 @@ def _check(settings: Harmonizer) -> None:
         raise InputError(f"levels={settings.levels}: wanted 1 or more resolutions of the maps (the authors take 5)")
     if not 0 <= settings.label_smoothing < 1:
         raise InputError(f"label_smoothing={settings.label_smoothing}: wanted 0 or more and less than 1")
-    for name in ("map_weight", "weight_decay"):
+    for name in ("map_weight", "weight_decay", "preserve"):
         value = getattr(settings, name)
         if not 0 <= value < float("inf"):
             raise InputError(f"{name}={value}: wanted a finite number, 0 or more")

@@ -4,7 +4,7 @@ The numbers come from the files beside this one and from engine.training; here t
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ from engine.harmonize.alignment import HUMAN_CEILING, Alignment, alignment_diffe
 from engine.harmonize.division import Chosen, Division, check_labels, divide
 from engine.harmonize.human_maps import evaluation_maps, training_maps
 from engine.harmonize.judge import Judge, Judged, Pictures, pictures
-from engine.harmonize.loss import Harmonizer, harmonizer
+from engine.harmonize.loss import FROZEN, Harmonizer, harmonizer, with_original
 from engine.predictor import Stages
 from engine.training.batches import Order, training_batches
 from engine.training.checkpoints import Checkpoints
 from engine.training.examples import Examples
+from engine.training.heads import split_heads
 from engine.training.loop import Evaluation, Report, train
 from engine.training.optimiser import Settings, make_optimiser
 from engine.training.state import TrainState, initial_state
@@ -143,9 +144,13 @@ def align(
         found: jax.Array = model.forward(*state, images, take=lambda layers: layers[readout])[0]
         return found
 
-    decayed = kernels(model.params)
+    params, decayed = model.params, kernels(model.params)
+    if loss.preserve:
+        params = with_original(model.params, model.statistics)
+        decayed = {name: decayed.get(name, jax.tree.map(lambda _: False, part)) for name, part in params.items()}
+        optimiser = replace(optimiser, multipliers={**optimiser.multipliers, **FROZEN})
     objective = harmonizer(model.forward, readout, decayed, to_float, loss._replace(train=not plan.frozen_statistics))
-    make_optimiser(optimiser, model.params, batches=plan.steps, batches_per_epoch=1)  # refuses before anything runs
+    make_optimiser(optimiser, params, batches=plan.steps, batches_per_epoch=1)  # refuses before anything runs
     judge = Judge(logits, to_float, plan.seed)
     start = (model.params, model.statistics)
     division, test = _divided(data, plan)
@@ -167,7 +172,7 @@ def align(
         return np.concatenate(same)
 
     def judged(state: TrainState) -> tuple[Any, Any]:
-        return (state.ema if plan.ema else state.params), state.statistics
+        return split_heads(state.ema if plan.ema else state.params)[0], state.statistics
 
     def scores(state: TrainState) -> dict[str, float]:
         now = judge(judged(state), with_maps.selection)
@@ -186,9 +191,9 @@ def align(
     order = Order(plan.batch, plan.seed, jax.process_index(), jax.process_count())
     batches = training_batches(sources, weights, preprocessing, order, maps, (plan.smallest_view, 1.0))
     per_epoch = max(1, sum(len(source) for source in sources) // plan.batch)
-    rule = make_optimiser(optimiser, model.params, batches=plan.steps, batches_per_epoch=per_epoch, decayed=decayed)
+    rule = make_optimiser(optimiser, params, batches=plan.steps, batches_per_epoch=per_epoch, decayed=decayed)
     step = make_step(objective, rule, frozen_statistics=plan.frozen_statistics, ema=plan.ema, remat=plan.remat)
-    state = initial_state(model.params, model.statistics, rule, seed=plan.seed, ema=plan.ema is not None)
+    state = initial_state(params, model.statistics, rule, seed=plan.seed, ema=plan.ema is not None)
     checkpoints = Checkpoints(folder / "checkpoints", identity, keep=plan.keep)
     try:
         last = train(

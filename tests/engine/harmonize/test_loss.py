@@ -5,10 +5,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.special import softmax
+from scipy.stats import entropy
 
 from engine.errors import InputError
-from engine.harmonize.loss import Harmonizer, half_squares, harmonizer, smoothed_cross_entropy
+from engine.harmonize.loss import (
+    FROZEN,
+    Harmonizer,
+    half_squares,
+    harmonizer,
+    smoothed_cross_entropy,
+    with_original,
+)
 from engine.harmonize.saliency import input_gradient
+from engine.training.heads import KEY as KEY_OF_HEADS
+from engine.training.optimiser import group_factors
 from tests.engine.harmonize.by_hand import cut, halved
 from tests.engine.harmonize.tiny import CLASSES, QUICK, forward, parameters, torch_logits
 
@@ -213,3 +224,29 @@ def test_maps_unlike_the_images_are_refused() -> None:
         value_and_gradient(SETTINGS, {**BATCH, "map": BATCH["map"][:, ::2, ::2]})
     with pytest.raises(InputError, match="no 'has_map'"):
         value_and_gradient(SETTINGS, {name: BATCH[name] for name in ("image", "label", "map")})
+
+
+def test_the_divergence_is_that_of_the_answers_before_and_starts_at_nothing() -> None:
+    settings = SETTINGS._replace(preserve=2.0, train=False, map_weight=0)
+    params = with_original(PARAMS, STATISTICS)
+    decayed = {**DECAYED, KEY_OF_HEADS: jax.tree.map(lambda _: False, params[KEY_OF_HEADS])}
+    other, _ = parameters(seed=1)
+    with jax.enable_x64(True):
+        objective = jax.jit(harmonizer(forward, "logits", decayed, never, settings), compiler_options=QUICK)
+        _, (terms, _) = objective(params, STATISTICS, BATCH, KEY)
+        assert abs(terms["divergence"]) < 1e-14
+        moved = {**params, **other}
+        loss, (terms, _) = objective(moved, STATISTICS, BATCH, KEY)
+        logits = [np.asarray(forward(each, STATISTICS, BATCH["image"])[0]["logits"]) for each in (PARAMS, other)]
+    before, now = (softmax(each, axis=1) for each in logits)
+    wanted = entropy(before, now, axis=1).mean()
+    np.testing.assert_allclose(terms["divergence"], wanted, rtol=1e-12)
+    rest = float(terms["cross_entropy"]) + settings.weight_decay * float(terms["weights"])
+    np.testing.assert_allclose(loss, rest + 2 * wanted, rtol=1e-12)
+
+
+def test_the_copy_from_before_is_not_trained() -> None:
+    params = with_original(PARAMS, STATISTICS)
+    factors = group_factors(FROZEN, params)
+    assert set(jax.tree.leaves(factors[KEY_OF_HEADS])) == {0.0}
+    assert set(jax.tree.leaves({name: factors[name] for name in PARAMS})) == {1.0}
