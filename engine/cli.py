@@ -13,9 +13,13 @@ corticalign: how well does a vision model predict the visual cortex?
 
   corticalign score [GROUP=NAME ...] [KEY=VALUE ...]   score every layer of a model against a recording
   corticalign harmonize [KEY=VALUE ...]                align a model with where people look
+  corticalign cotrain [KEY=VALUE ...]                  train a model on recorded responses as well
   corticalign model list | show NAME                   the models and their layers
   corticalign dataset list | show NAME                 the recordings: size, licence, citation, whether on disk
   corticalign dataset import FILE --name NAME          make a recording from your own arrays
+  corticalign results [NAME=VALUE ...]                 what was computed, of all jobs: filtered, exported
+  corticalign sweep show | watch | retry FOLDER        what 'score -m' started: table, live view, failures again
+  corticalign cache ls | size | prune GB | verify      layer summaries kept between runs
 
   corticalign score --help      settings and examples
   corticalign --version
@@ -23,7 +27,7 @@ corticalign: how well does a vision model predict the visual cortex?
 Start with:  corticalign score
 """
 
-COMMANDS = ("score", "harmonize", "model", "dataset")
+COMMANDS = ("score", "harmonize", "cotrain", "model", "dataset", "results", "sweep", "cache")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

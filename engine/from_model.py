@@ -17,6 +17,7 @@ from engine.principal_components import Components, components_summary
 from engine.recording import Recording
 from engine.reduction import Reduction, reduced, reduced_shape
 from engine.stimuli import digest, prepare_all
+from engine.store.pixels import load_digest, pixels_key, save_digest
 from models.port import Model, layer_shapes
 from models.preprocessing import Fit, prepare
 from models.spec import ModelSpec
@@ -47,8 +48,14 @@ class FromModel:
     """
 
     def __init__(
-        self, model: Model, layers: Sequence[str], view: View = View(), reduction: Reduction | Components | None = None
+        self,
+        model: Model,
+        layers: Sequence[str],
+        view: View = View(),
+        reduction: Reduction | Components | None = None,
+        digests: Path | None = None,
     ) -> None:
+        """``digests`` is a folder where digests of pixels are kept, so that known pictures are not decoded for them."""
         spec, weights = model.spec, model.spec.weights
         self.name, self.layers = spec.name, layers
         self.key: Mapping[str, object] = {
@@ -68,6 +75,8 @@ class FromModel:
         self._model, self._view, self._reduction = model, view, reduction
         self._shown: tuple[Recording, np.ndarray, str] | None = None
         self._reference: np.ndarray | None = None
+        self._digests = digests
+        self._known: tuple[Recording, str] | None = None
 
     def stimuli(self, recording: Recording, stages: Stages) -> str:
         """Digest of the pixels that the model is given.
@@ -75,23 +84,43 @@ class FromModel:
         Raises:
             InputError: as :func:`pixels` says.
         """
-        return self._seen(recording, stages)[1]
+        if self._known is None or self._known[0] is not recording:
+            name = None
+            if self._digests is not None and recording.images is not None:
+                check_known([recording], self._view.degrees)
+                preprocessing = self._model.spec.preprocessing
+                treatment = {
+                    "preprocessing": asdict(preprocessing) | {"resize": preprocessing.shorter_side},
+                    "view": asdict(self._view),
+                    "degrees": recording.degrees,
+                }
+                name = pixels_key(recording.images, treatment)
+            found = None if name is None or self._digests is None else load_digest(self._digests, name)
+            if found is None:
+                found = self._seen(recording, stages)[1]
+                if name is not None and self._digests is not None:
+                    save_digest(self._digests, name, found)
+            self._known = recording, found
+        return self._known[1]
 
     def summaries(
         self, recording: Recording, *, cache: Path, budget: int, stages: Stages, readers: Sequence[Reader] = ()
     ) -> Iterator[Layer]:
         """Those at hand first, then the others as the model makes them, kept at once."""
-        images, seen = self._seen(recording, stages)
+        seen = self.stimuli(recording, stages)
         keys = {layer: store.key({**self.key, "layer": layer, "stimuli": seen}) for layer in self.layers}
         missing = []
         for layer in self.layers:
-            summary = None if readers else store.load_summary(cache, keys[layer])
+            summary = None if readers else store.load_summary(cache, keys[layer], stages.say)
             if summary is None:
                 missing.append(layer)
             else:
                 yield Layer(layer, summary)
         if not missing:
             return
+        images, decoded = self._seen(recording, stages)
+        if decoded != seen:
+            raise InputError(f"the pictures of {recording.name} changed while they were scored; start again")
         shapes = {layer: shape for layer, shape in layer_shapes(self._model.spec).items() if layer in missing}
         apply: Apply = self._model.apply
         stimuli, count = len(images), 0
@@ -116,6 +145,7 @@ class FromModel:
                 keep = False
                 stages.say(f"layer summaries are not kept for another run: {error.strerror} in '{cache}'")
             yield Layer(layer, summary, reading[layer].states if readers else ())
+        store.evict(cache, store.size_limit())
 
     def _seen(self, recording: Recording, stages: Stages) -> tuple[np.ndarray, str]:
         """The pixels and their digest."""

@@ -5,6 +5,7 @@ Rules for what is not 8-bit RGB already: grey becomes three equal channels; 16-b
 beneath kept, as Brain-Score does. Rotation noted in a photograph's EXIF block is not applied.
 """
 
+import hashlib
 import io
 import os
 import struct
@@ -37,6 +38,15 @@ class FileImages:
         path = self._paths[index]
         return decode(path, str(path), self._ids[index])
 
+    def digest(self) -> str:
+        """SHA-256 of the files as they are, in order; nothing is decoded. OSError where one cannot be read."""
+        sha = hashlib.sha256()
+        for path in self._paths:
+            content = path.read_bytes()
+            sha.update(f"{len(content)} ".encode())
+            sha.update(content)
+        return sha.hexdigest()
+
 
 class ZipImages:
     """One member of a zip archive per stimulus.
@@ -63,6 +73,13 @@ class ZipImages:
         except (zipfile.BadZipFile, RuntimeError, NotImplementedError, *_BROKEN) as error:
             raise _broken(where, self._ids[index], error) from error
         return decode(io.BytesIO(content), where, self._ids[index])
+
+    def digest(self) -> str:
+        """SHA-256 of the archive and of which members, in order; nothing is decoded. OSError as of FileImages."""
+        sha = hashlib.sha256("\0".join(self._members).encode())
+        with self._path.open("rb") as file:
+            sha.update(hashlib.file_digest(file, "sha256").digest())
+        return sha.hexdigest()
 
     def _archive(self) -> zipfile.ZipFile:
         # A forked process inherits the open file with its position, which must not be shared: hence the pid.
@@ -96,6 +113,12 @@ class ArrayImages:
     def __getitem__(self, index: int, /) -> np.ndarray:
         image = np.asarray(self._array[index])
         return image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
+
+    def digest(self) -> str:
+        """SHA-256 of the array."""
+        sha = hashlib.sha256(f"{self._array.shape}".encode())
+        sha.update(np.ascontiguousarray(self._array).data)
+        return sha.hexdigest()
 
 
 def _names(ids: Sequence[str] | None, count: int) -> list[str]:

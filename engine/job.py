@@ -7,8 +7,10 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from engine import score
@@ -19,6 +21,8 @@ from engine.metrics.metric import Joint, Measure, Metric, Reader
 from engine.metrics.scores import Scores
 from engine.predictor import Layer, Predictor, Stages
 from engine.recording import Recording
+from engine.store import identity, results
+from engine.store.results import Result
 from engine.target import Target
 
 
@@ -52,8 +56,13 @@ def run(
     cache: Path,
     budget: int,
     stages: Stages,
+    store: Path | None = None,
+    wanted: Sequence[Sequence[Result]] = (),
 ) -> Outcome:
     """Scores the predictor's layers against every recording.
+
+    With a ``store``, results that are there are read, the others are computed and written as soon as a recording is
+    complete; what is returned is what was read from the store in either case, so that it does not depend on it.
 
     Args:
         recordings: the stimuli of each, what is to be predicted, and each metric bound to it.
@@ -61,37 +70,110 @@ def run(
         correction: how ceilings enter the scores of neuroids.
         cache: folder where layer summaries are kept and looked for.
         budget: bytes that activations may take at once.
+        store: folder of results.
+        wanted: for each recording, the result of each metric; only with a store.
     """
     layers = predictor.layers
     frames: dict[str, list[pd.DataFrame]] = {metric.name: [] for metric in metrics}
     digests: dict[str, dict[str, str]] = {}
     seconds: dict[str, float] = {}
-    for recording, target, measures in recordings:
+    for at, (recording, target, measures) in enumerate(recordings):
         name = recording.name
         clock = _Clock(seconds)
         digests[name] = {"stimuli": predictor.stimuli(recording, stages), "responses": recording.digest()}
         clock("decoding")
-        readers = [measure for measure in measures if isinstance(measure, Reader)]
-        made = predictor.summaries(recording, cache=cache, budget=budget, stages=stages, readers=readers)
-        found = _scores(made, len(layers), measures, name, seconds, stages)
-        clock = _Clock(seconds)
-        for number, metric in enumerate(metrics):
-            scores = {layer: each[number] for layer, each in found.items()}
-            for layer in layers:
-                for note in scores[layer].notes:
-                    stages.say(f"{name}, {layer}, {metric.name}: {note}")
-            frames[metric.name].append(score.score_table(metric, scores, layers, target))
+        tables: list[pd.DataFrame | None] = [None] * len(metrics)
+        if store is not None:
+            tables = [results.load_rows(store, result, stages.say) for result in wanted[at]]
+            clock("results")
+        missing = [number for number, table in enumerate(tables) if table is None]
+        if missing:
+            own = [measures[number] for number in missing]
+            readers = [measure for measure in own if isinstance(measure, Reader)]
+            made = predictor.summaries(recording, cache=cache, budget=budget, stages=stages, readers=readers)
+            found = _scores(made, len(layers), own, name, seconds, stages)
+            clock = _Clock(seconds)
+            for column, number in enumerate(missing):
+                metric = metrics[number]
+                scores = {layer: each[column] for layer, each in found.items()}
+                for layer in layers:
+                    for note in scores[layer].notes:
+                        stages.say(f"{name}, {layer}, {metric.name}: {note}")
+                made_now = score.score_table(metric, scores, layers, target)
+                if store is not None:
+                    results.save_rows(store, wanted[at][number], made_now)
+                tables[number] = made_now if store is None else results.load_rows(store, wanted[at][number])
+        for number, (metric, table) in enumerate(zip(metrics, tables, strict=True)):
+            if table is None:
+                raise OSError(f"what was just written to '{store}' cannot be read: is the disk damaged?")
+            frames[metric.name].append(table)
+            if store is not None:
+                _keep_layers(store, wanted[at][number], metric, table, correction)
         clock("tables")
     clock = _Clock(seconds)
     rows = {name: pd.concat(each, ignore_index=True) for name, each in frames.items()}
-    tables = [
-        (score.layer_table(each, rows[each.name], correction), score.best_layers(each, rows[each.name], correction))
-        for each in metrics
-    ]
-    layer_table, best = (pd.concat(parts, ignore_index=True) for parts in zip(*tables, strict=True))
+    parts = [_tables(each, rows[each.name], correction) for each in metrics]
+    layer_table, best = (pd.concat(each, ignore_index=True) for each in zip(*parts, strict=True))
     hierarchies = pd.concat([hierarchy_table(each, rows[each.name], layers) for each in metrics], ignore_index=True)
     clock("tables")
     return Outcome(rows, layer_table, best, hierarchies, digests, seconds)
+
+
+def _keep_layers(store: Path, result: Result, metric: Metric, rows: pd.DataFrame, correction: score.Correction) -> None:
+    """Writes the small table of one result, where it is not there."""
+    ceiled = convention(metric, correction)
+    if not results.has_layers(store, result, ceiled):
+        layers, best = _tables(metric, rows, correction)
+        results.save_layers(store, result, layers, best, measure=metric.symbol, convention=ceiled)
+
+
+def results_of(
+    predictor: Predictor,
+    recording: Recording,
+    target: Target,
+    metrics: Sequence[Metric],
+    ceiling: Mapping[str, object],
+    stages: Stages,
+) -> list[Result]:
+    """What one recording's results are kept under, one for each metric.
+
+    Args:
+        target: what is scored of the recording.
+        ceiling: settings; the estimator and the threshold count.
+    """
+    known = sha256()
+    if recording.truth is not None:  # a simulation's ceiling comes from it
+        known.update(np.ascontiguousarray(recording.truth, np.float64).data)
+    regions = list(target.rdms) if target.rdms is not None else list(dict.fromkeys(target.neuroids["region"]))
+    return [
+        Result(
+            identity.result_parts(
+                predictor=predictor.key,
+                names={"model": predictor.name, "recording": recording.name},
+                layers=predictor.layers,
+                stimuli=predictor.stimuli(recording, stages),
+                responses=[recording.digest(), known.hexdigest(), target.stratum],
+                regions=regions,
+                folds=identity.folds(target.splits),
+                ceiling=[ceiling["estimator"], ceiling["threshold"]],
+                metric=[metric.name, metric.version, dict(metric.settings)],
+            ),
+            predictor.name,
+            recording.name,
+            metric.name,
+        )
+        for metric in metrics
+    ]
+
+
+def convention(metric: Metric, correction: score.Correction) -> str:
+    """What a ceiled score of this metric is, in short: its symbol, and ``of medians`` where it is corrected as one."""
+    of_medians = correction.aggregate and correction.symbol(metric) == correction.convention
+    return correction.symbol(metric) + (" of medians" if of_medians else "")
+
+
+def _tables(metric: Metric, rows: pd.DataFrame, correction: score.Correction) -> tuple[pd.DataFrame, pd.DataFrame]:
+    return score.layer_table(metric, rows, correction), score.best_layers(metric, rows, correction)
 
 
 def check_layers(metrics: Sequence[Metric], bound: Sequence[Sequence[Measure]], layers: Sequence[str]) -> None:

@@ -11,6 +11,8 @@ import pandas as pd
 
 from engine.errors import InputError
 
+FORMS = ("repeats", "averages", "rdms", "maps")
+
 
 class Images(Protocol):
     """One RGB image per stimulus, decoded when asked for."""
@@ -26,8 +28,9 @@ class Images(Protocol):
 class Recording:
     """Stimuli, responses and neuroid table of one data set (or one session of it).
 
-    Responses come in one of three forms: ``repeats`` (single presentations), ``averages`` (only means over
-    presentations are known) or ``rdms`` (only dissimilarities between stimuli are known).
+    Responses come in one of four forms: ``repeats`` (single presentations), ``averages`` (only means over
+    presentations are known), ``rdms`` (only dissimilarities between stimuli are known) or ``maps`` (every stimulus was
+    shown at a grid of places around a fixed receptive field).
     Every row of ``stimuli`` is aligned with ``images`` and with the stimulus axes below.
 
     Attributes:
@@ -39,6 +42,8 @@ class Recording:
         repeats: repetitions x stimuli x neuroids, spike counts or rates, NaN where a presentation is missing.
         averages: stimuli x neuroids, NaN where missing.
         rdms: region -> subjects x stimuli x stimuli, dissimilarities.
+        maps: stimuli x x x y x neuroids, lying as the images do: x along their height, y along their width; NaN
+            where missing.
         truth: stimuli x neuroids, the noise-free responses; known for simulated recordings only.
         degrees: width of a stimulus in degrees of visual angle, where known.
         group: the stimulus column that marks near-duplicates (frames of one movie, views of one object), if any;
@@ -58,6 +63,7 @@ class Recording:
     repeats: np.ndarray | None = None
     averages: np.ndarray | None = None
     rdms: Mapping[str, np.ndarray] | None = None
+    maps: np.ndarray | None = None
     truth: np.ndarray | None = None
     degrees: float | None = None
     group: str | None = None
@@ -73,6 +79,11 @@ class Recording:
         """Mean over the presentations that exist: float64, stimuli x neuroids, NaN where there was none."""
         if self.averages is not None:
             return np.asarray(self.averages, np.float64)
+        if self.maps is not None:
+            raise InputError(
+                f"recording '{self.name}' holds maps over positions of the images, not one response to each: score it "
+                "with metric=spatial_map"
+            )
         if self.repeats is None:
             raise InputError(
                 f"recording '{self.name}' holds dissimilarity matrices only, no responses of single neuroids: "
@@ -93,7 +104,7 @@ class Recording:
         sha = hashlib.sha256()
         for table in (self.stimuli, self.neuroids):
             sha.update(table.reset_index().to_csv(index=False).encode())
-        arrays = {"repeats": self.repeats, "averages": self.averages}
+        arrays = {"repeats": self.repeats, "averages": self.averages, "maps": self.maps}
         arrays |= {f"rdm {region}": rdm for region, rdm in (self.rdms or {}).items()}
         for key, array in arrays.items():
             if array is not None:
@@ -105,10 +116,10 @@ class Recording:
 def check(recording: Recording) -> None:
     """Raises InputError where the parts of a recording do not fit together, naming both sides."""
     name, n = recording.name, len(recording.stimuli)
-    forms = [form for form in ("repeats", "averages", "rdms") if getattr(recording, form) is not None]
+    forms = [form for form in FORMS if getattr(recording, form) is not None]
     if len(forms) != 1:
         raise InputError(
-            f"recording '{name}' must hold exactly one of repeats, averages and rdms; "
+            f"recording '{name}' must hold exactly one of {', '.join(FORMS[:-1])} and {FORMS[-1]}; "
             f"it holds {' and '.join(forms) or 'none'}"
         )
     for kind, table in (("stimulus", recording.stimuli), ("neuroid", recording.neuroids)):
@@ -141,3 +152,9 @@ def check(recording: Recording) -> None:
                 f"recording '{name}': {form} have shape {array.shape}, but the tables name {n} stimuli and "
                 f"{wanted[1]} neuroids"
             )
+    maps = recording.maps
+    if maps is not None and (maps.ndim != 4 or (len(maps), maps.shape[-1]) != wanted or not maps.size):
+        raise InputError(
+            f"recording '{name}': maps have shape {maps.shape}, wanted ({n}, x, y, {wanted[1]}): stimuli x x x y x "
+            "neuroids, as the tables name them"
+        )

@@ -28,7 +28,7 @@ FORMAT = "corticalign recording"
 VERSION = 1
 _TEXT = ("name", "licence", "citation")
 _OPTIONAL_TEXT = ("group", "stratum")
-_ARRAYS = ("repeats", "averages", "truth")
+_ARRAYS = ("repeats", "averages", "maps", "truth")
 # What h5py raises on bytes that are not what they should be.
 _DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, OverflowError)
 

@@ -1,5 +1,6 @@
 """Pictures inside an HDF5 file, read one at a time."""
 
+import hashlib
 import io
 import os
 from pathlib import Path
@@ -10,6 +11,8 @@ import numpy as np
 from PIL import Image
 
 from engine.errors import InputError
+
+BLOCK = 1 << 24  # bytes read at once for a digest
 
 
 @runtime_checkable
@@ -68,6 +71,10 @@ class StoredPixels:
         image = self._pixels[index : index + 1][0]
         return image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
 
+    def digest(self) -> str:
+        """SHA-256 of all pictures as they are stored."""
+        return _digest(self._pixels)
+
 
 class StoredFiles:
     """Picture files end to end in one dataset of bytes; picture i ends before byte ``ends[i]``."""
@@ -97,3 +104,15 @@ class StoredFiles:
         if not 0 <= index < len(self):
             raise IndexError(index)
         return self._content[int(self._ends[index]) : int(self._ends[index + 1])].tobytes()
+
+    def digest(self) -> str:
+        """SHA-256 of all picture files as they are stored; nothing is decoded."""
+        return _digest(self._content, self._ends.tobytes())
+
+
+def _digest(content: LazyDataset, more: bytes = b"") -> str:
+    sha = hashlib.sha256(f"{content.shape} ".encode() + more)
+    rows = max(1, BLOCK * content.shape[0] // max(1, int(np.prod(content.shape)) * content.dtype.itemsize))
+    for first in range(0, content.shape[0], rows):
+        sha.update(np.ascontiguousarray(content[first : first + rows]).data)
+    return sha.hexdigest()

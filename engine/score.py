@@ -30,7 +30,7 @@ class Correction(NamedTuple):
 
     def symbol(self, metric: Metric) -> str:
         """Of a corrected score."""
-        if metric.per == "neuroid" and not metric.squared:
+        if metric.per == "neuroid" and not metric.squared and metric.own_ceiling is None:
             return self.convention
         return f"{metric.symbol}/c"
 
@@ -38,6 +38,8 @@ class Correction(NamedTuple):
         """For every output."""
         if metric.per == "population":
             return "score over the upper noise ceiling of its region, mean over subjects"
+        if metric.own_ceiling is not None:
+            return f"score over c, the {metric.own_ceiling}; per neuroid, median over neuroids"
         if metric.squared:
             return "share of the explainable variance, c the reliability; per neuroid, median over neuroids"
         own = (
@@ -141,8 +143,9 @@ def _aggregate(metric: Metric, rows: pd.DataFrame, column: str, correction: Corr
     usable = np.isfinite(score) & (ceiling > 0)
     if metric.per == "neuroid":
         middle, (low, high) = _median, bootstrap_median(score)
-        perfect = ceiling[usable] if metric.squared else np.sqrt(ceiling[usable])
-        if metric.squared:
+        as_it_is = metric.squared or metric.own_ceiling is not None
+        perfect = ceiling[usable] if as_it_is else np.sqrt(ceiling[usable])
+        if as_it_is:
             ceiled = score[usable] / ceiling[usable]
         elif correction.aggregate:
             medians = np.array([_median(score[usable])]), np.array([_median(ceiling[usable])])

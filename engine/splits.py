@@ -52,6 +52,18 @@ def kfold(stimuli: int, *, folds: int, seed: int, groups: Sequence[object] | Non
     ]
 
 
+def leave_one_out(stimuli: int) -> list[Split]:
+    """Every stimulus held out by itself, with no inner folds. Equal to ``sklearn.model_selection.LeaveOneOut``.
+
+    Raises:
+        InputError: fewer than two stimuli.
+    """
+    if stimuli < 2:
+        raise InputError(f"{stimuli} stimulus cannot be held out one by one; wanted 2 or more")
+    everything = np.arange(stimuli)
+    return [Split(np.delete(everything, own), everything[own : own + 1], ()) for own in everything]
+
+
 def shuffle_splits(
     stimuli: int,
     *,

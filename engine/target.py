@@ -19,9 +19,17 @@ RDM_CEILING = (
     "lower: of the others)"
 )
 
+MAP_CEILING = (
+    "largest correlation between the maps of two neuroids of a region of one subject, mean over images (Linsley et al. "
+    "2023); no repetitions, so not what a perfect model would reach"
+)
+
 
 class Population(NamedTuple):
-    """One region of one subject: stimuli x neuroids, or where only they were published, dissimilarities."""
+    """One region of one subject: stimuli x neuroids, or where only they were published, dissimilarities.
+
+    Of a recording of maps neither: the target holds those.
+    """
 
     region: str
     subject: str
@@ -44,6 +52,7 @@ class Target:
         stratum: its column of classes, where the data set names one.
         rdms: region -> subjects x stimuli x stimuli, where only RDMs are known.
         repeats: repetitions x stimuli x kept neuroids, where single presentations are known.
+        maps: stimuli x x x y x kept neuroids, none missing, where the recording is of maps.
     """
 
     recording: str
@@ -56,6 +65,7 @@ class Target:
     stratum: str | None = None
     rdms: Mapping[str, np.ndarray] | None = None
     repeats: np.ndarray | None = None
+    maps: np.ndarray | None = None
 
     @cached_property
     def populations(self) -> list[Population]:
@@ -66,11 +76,11 @@ class Target:
                 for region, rdms in self.rdms.items()
                 for number, rdm in enumerate(rdms, start=1)
             ]
-        assert self.responses is not None
+        responses = self.responses
         names = self.neuroids[["region", "subject"]].astype(str)
         first = [names.iloc[own[0]] for own in self.columns]
         return [
-            Population(name["region"], name["subject"], self.responses[:, own], None)
+            Population(name["region"], name["subject"], None if responses is None else responses[:, own], None)
             for name, own in zip(first, self.columns, strict=True)
         ]
 
@@ -81,13 +91,22 @@ class Target:
         return [np.flatnonzero([own == pair for own in pairs]) for pair in dict.fromkeys(pairs)]
 
     def of_neuroids(self, metric: str) -> np.ndarray:
-        """The responses, for a metric that needs them. InputError where only RDMs are known."""
+        """The responses, for a metric that needs them. InputError where only RDMs or maps are known."""
+        self.refuse_maps(metric)
         if self.responses is None:
             raise InputError(
                 f"metric={metric}: recording '{self.recording}' holds dissimilarity matrices only, no responses of "
                 "single neuroids; compare representations instead with metric=rsa"
             )
         return self.responses
+
+    def refuse_maps(self, metric: str) -> None:
+        """InputError where the recording is of maps, for a metric that is not of them."""
+        if self.maps is not None:
+            raise InputError(
+                f"metric={metric}: recording '{self.recording}' holds maps over positions of the images, not one "
+                "response to each; use metric=spatial_map"
+            )
 
 
 def target(
@@ -101,7 +120,7 @@ def target(
     """Checks the responses, leaves out neuroids that cannot be scored (saying which), and finds the ceiling.
 
     Args:
-        recording: of responses or RDMs.
+        recording: of responses, RDMs or maps.
         splits: over its stimuli.
         regions: score these only; None for all.
         estimator: of reliability.
@@ -121,6 +140,8 @@ def target(
                 "no neuroid's reliability is known; leave it null"
             )
         return Target(recording.name, None, recording.neuroids, {}, splits, RDM_CEILING, recording.stimuli, rdms=rdms)
+    if recording.maps is not None:
+        return _of_maps(recording, recording.maps, splits, regions, threshold)
     responses = recording.responses
     wanted = np.ones(len(recording.neuroids), bool)
     if regions is not None:
@@ -163,6 +184,48 @@ def target(
         recording.stimuli,
         recording.stratum,
         repeats=repeats,
+    )
+
+
+def _of_maps(
+    recording: Recording,
+    maps: np.ndarray,
+    splits: Sequence[Split],
+    regions: Sequence[str] | None,
+    threshold: float | None,
+) -> Target:
+    """The whole maps that vary, of the regions asked for."""
+    if threshold is not None:
+        raise InputError(
+            f"ceiling.threshold={threshold:g}: recording '{recording.name}' holds maps without repetitions, so no "
+            "neuroid's reliability is known; leave it null"
+        )
+    places = maps.reshape(-1, maps.shape[-1])
+    whole = np.isfinite(places).all(axis=0)
+    varied = places.max(axis=0) > places.min(axis=0)  # False where values are missing
+    wanted = np.ones(len(whole), bool)
+    if regions is not None:
+        wanted = recording.neuroids["region"].isin(list(regions)).to_numpy()
+    excluded = {
+        str(name): "constant maps" if there else "missing values in maps"
+        for name, asked, there, usable in zip(recording.neuroids.index, wanted, whole, varied, strict=True)
+        if asked and not (there and usable)
+    }
+    kept = wanted & whole & varied
+    if not kept.any():
+        raise InputError(
+            f"recording '{recording.name}': none of its {wanted.sum()} neuroids can be scored "
+            f"(all have constant maps or missing values)"
+        )
+    return Target(
+        recording.name,
+        None,
+        recording.neuroids[kept].assign(ceiling=np.nan),
+        excluded,
+        splits,
+        MAP_CEILING,
+        recording.stimuli,
+        maps=np.asarray(maps[..., kept], np.float64),
     )
 
 

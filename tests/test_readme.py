@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.commands import dataset, model, settings
+from engine.commands import cache, dataset, model, results, settings
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 LINES = sorted(set(re.findall(r"^(?:\$ )?corticalign ([^#\n]+)", README, re.MULTILINE)))
@@ -18,6 +18,12 @@ def test_command_is_taken(line: str, capsys: pytest.CaptureFixture[str]) -> None
     command, *words = shlex.split(line)
     if command == "score" and "--help" not in words:
         settings.check(settings.overrides(words))  # raises InputError for an unknown name
+    elif command in ("harmonize", "cotrain") and "--help" not in words:
+        settings.check(settings.overrides(words), command)
+    elif command == "results":
+        results.check(words)  # likewise
+    elif command == "cache":
+        assert cache.run(words) == 0
     elif words and words[0] == "import":
         options = set(re.findall(r"--\w+", line))
         with pytest.raises(SystemExit):

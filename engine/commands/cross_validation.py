@@ -12,9 +12,13 @@ from engine.solvers.folds import Split
 def split(recording: Recording, cv: Kfold | Shuffle) -> list[Split]:
     """The folds of a recording, by its own groups and strata where the settings say ``auto``.
 
+    Recordings of maps are held out image by image, whatever the settings say: their metric is defined so.
+
     Raises:
         InputError: no such column, too few stimuli or groups.
     """
+    if recording.maps is not None:
+        return splits.leave_one_out(len(recording.stimuli))
     groups = _column(recording, cv.group, recording.group, "cv.group")
     count = len(recording.stimuli)
     if isinstance(cv, Kfold):
@@ -32,6 +36,8 @@ def split(recording: Recording, cv: Kfold | Shuffle) -> list[Split]:
 
 def sentence(recording: Recording, cv: Kfold | Shuffle) -> str:
     """What was held out, in words."""
+    if recording.maps is not None:
+        return f"{len(recording.stimuli)} images, each held out by itself as the metric is defined, whatever cv says"
     group = recording.group if cv.group == "auto" else cv.group
     if isinstance(cv, Kfold):
         kind = f"{cv.folds} folds, seed {cv.seed}"

@@ -58,11 +58,14 @@ def _list() -> None:
         table.add_column(column, justify="right" if column == "MB" else "left", no_wrap=column != "what it is")
     for name in datasets.names():
         info = datasets.info(name)
-        table.add_row(name, ", ".join(info.regions), f"{info.megabytes:.0f}", _present(name), info.summary)
+        size = "-" if info.megabytes is None else f"{info.megabytes:.0f}"
+        table.add_row(name, ", ".join(info.regions), size, _present(name), info.summary)
     print_whole(table)
 
 
 def _present(name: str) -> str:
+    if datasets.info(name).address:
+        return "bring it"
     have, total = datasets.on_disk(name, {}, fetch.default_mirror(), fetch.default_cache())
     if total == 0:
         return "generated"
@@ -77,19 +80,24 @@ def _show(name: str) -> None:
     info = datasets.info(name)
     console.print(f"[bold]{info.name}[/bold]: {info.summary}")
     console.print(f"regions   {', '.join(info.regions)}")
-    console.print(f"size      {info.megabytes:.0f} MB with default options; on disk: {_present(name)}")
+    if info.address:
+        console.print(f"get it    {info.address}: unpack it yourself; without a published checksum it is not fetched")
+    else:
+        console.print(f"size      {info.megabytes:.0f} MB with default options; on disk: {_present(name)}")
     for option, meaning in info.options.items():
         console.print(f"option    dataset.{option}: {meaning}", markup=False)
     console.print(f"licence   {info.licence}")
     console.print(f"citation  {info.citation}")
-    console.print(f"\nscore it  corticalign score dataset={info.name}")
+    needed = " dataset.path=FOLDER metric=spatial_map" if info.address else ""
+    console.print(f"\nscore it  corticalign score dataset={info.name}{needed}")
 
 
 def _show_file(path: Path, console: Console) -> None:
+    from engine.recording import FORMS
     from engine.recording_file import read
 
     recording = read(path)
-    form = next(form for form in ("repeats", "averages", "rdms") if getattr(recording, form) is not None)
+    form = next(form for form in FORMS if getattr(recording, form) is not None)
     console.print(f"[bold]{recording.name}[/bold]{' (SIMULATED)' if recording.simulated else ''}: {path}")
     images = "with images" if recording.images is not None else "without images"
     console.print(
@@ -100,8 +108,11 @@ def _show_file(path: Path, console: Console) -> None:
     else:
         counts = recording.neuroids["region"].value_counts(sort=False)
         console.print(f"neuroids  {', '.join(f'{region} {count}' for region, count in counts.items())}")
-        repetitions = len(recording.repeats) if recording.repeats is not None else "averages only"
-        console.print(f"repeats   {repetitions}")
+        if recording.maps is not None:
+            console.print(f"maps      {recording.maps.shape[1]} x {recording.maps.shape[2]} positions")
+        else:
+            repetitions = len(recording.repeats) if recording.repeats is not None else "averages only"
+            console.print(f"repeats   {repetitions}")
     console.print(f"licence   {recording.licence}")
     console.print(f"citation  {recording.citation}")
 

@@ -185,6 +185,7 @@ def _write(folder: Path, summary: Mapping[str, Any], outcome: "Outcome", spec: A
     """Weights, tables and figures; the summary last, so that a folder with one is complete."""
     import pandas as pd
 
+    from engine.harmonize.run import ADMISSIBLE
     from engine.report.figure import save
     from engine.report.loss_figure import loss_figure
     from engine.report.saliency_figure import chosen_rows, saliency_figure
@@ -218,6 +219,7 @@ def _write(folder: Path, summary: Mapping[str, Any], outcome: "Outcome", spec: A
     save(figure, folder, "saliency")
     terms, scores = (log.read(folder / "log" / f"{name}.csv") for name in ("terms", "scores"))
     shown = [name for name in ("step", "loss", "cross_entropy", "map") if name in terms]
+    scores = scores.drop(columns=ADMISSIBLE)  # the alignment again, where it counts
     note = "Scores: on the pictures that choose the step (ringed), which are not the ones reported."
     save(loss_figure(terms[shown], scores, title, note, outcome.best), folder, "loss")
     text = json.dumps(summary, indent=1, allow_nan=False, default=str)

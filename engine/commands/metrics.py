@@ -40,6 +40,7 @@ class PLS:
 class RSA:
     distance: Any = MISSING
     comparison: Any = MISSING
+    responses: Any = MISSING
 
 
 @dataclass
@@ -103,6 +104,12 @@ class Reverse:
     seed: int = MISSING
 
 
+@dataclass
+class SpatialMap:
+    components: int = MISSING
+    parity: bool = MISSING
+
+
 METRICS = {
     "ridge": Ridge,
     "ridgecv": RidgeCV,
@@ -117,8 +124,10 @@ METRICS = {
     "soft_matching": SoftMatching,
     "population_decoding": PopulationDecoding,
     "reverse": Reverse,
+    "spatial_map": SpatialMap,
 }
 OF_UNITS = ("one_to_one", "soft_matching", "population_decoding", "reverse")  # need more of a layer than its summary
+OF_MAPS = ("spatial_map",)  # need height and width of a layer
 SELECTIONS = ("r2", "pearson", "mse")
 DISTANCES = ("correlation", "euclidean", "squared_euclidean", "cosine")
 COMPARISONS = ("spearman", "pearson", "kendall", "rho_a", "cosine", "whitened_cosine", "whitened_pearson")
@@ -128,6 +137,7 @@ ALLOWED = {
     "variance_partition.select": SELECTIONS,
     "rsa.distance": DISTANCES,
     "rsa.comparison": COMPARISONS,
+    "rsa.responses": ("same", "crossnobis", "mahalanobis"),
     "encoding_rsa.select": SELECTIONS,
     "encoding_rsa.choose": ("neuroid", "all"),
     "encoding_rsa.distance": DISTANCES,
@@ -161,6 +171,11 @@ def check(name: str, settings: Any) -> None:
             raise InputError(f"metric.{name}.{key}={value:g}: wanted at least {least}")
     if isinstance(settings, Procrustes) and not 0 <= settings.alpha <= 1:
         raise InputError(f"metric.procrustes.alpha={settings.alpha:g}: wanted 0 (any linear map) to 1 (rotations only)")
+    if isinstance(settings, RSA) and settings.responses != "same" and settings.distance != "squared_euclidean":
+        raise InputError(
+            f"metric.rsa.responses={settings.responses} gives squared distances: compare them with those of the layer, "
+            f"metric.rsa.distance=squared_euclidean (it is {settings.distance})"
+        )
     if isinstance(settings, Reverse):
         _check_reverse(settings)
 
@@ -197,7 +212,7 @@ def _metric(catalogue: Any, name: str, own: Any) -> "Metric":
         case PLS():
             return catalogue.pls(own.components)
         case RSA():
-            return catalogue.rsa(own.distance, own.comparison)
+            return catalogue.rsa(own.distance, own.comparison, own.responses)
         case CKA():
             return catalogue.cka(own.estimator)
         case EncodingRSA():
@@ -225,4 +240,6 @@ def _metric(catalogue: Any, name: str, own: Any) -> "Metric":
                 own.halvings,
                 own.seed,
             )
+        case SpatialMap():
+            return catalogue.spatial_map(own.components, own.parity)
     raise AssertionError(name)

@@ -9,24 +9,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from rich.console import Console
 
 from engine import __version__
-from engine.commands import device
-from engine.commands.cross_validation import sentence
 from engine.commands.schema import Score
-from engine.job import Outcome
-from engine.metrics.metric import Metric
-from engine.predictor import Predictor
-from engine.recording import Recording
-from engine.report.figure import layers_figure, save
 from engine.report.table import best_lines, bounds_line, enumeration, hierarchy_line, layer_by_region, print_whole
-from engine.score import Correction
 from engine.store import write_folder
-from engine.target import Target
+
+if TYPE_CHECKING:  # a job that was done before is shown without JAX, SciPy and Matplotlib
+    from engine.job import Outcome
+    from engine.metrics.metric import Metric
+    from engine.predictor import Predictor
+    from engine.recording import Recording
+    from engine.score import Correction
+    from engine.target import Target
 
 SUMMARY = "summary.json"
 VERSION = "2"  # of what the tables and the summary hold; part of every result's key
@@ -40,14 +39,16 @@ NUMBERS = "activations and Gram matrices float32, scores float64, every matrix p
 def summarise(
     key: str,
     settings: Score,
-    predictor: Predictor,
-    recordings: Sequence[Recording],
-    targets: Sequence[Target],
-    metrics: Sequence[Metric],
-    correction: Correction,
-    outcome: Outcome,
+    predictor: "Predictor",
+    recordings: "Sequence[Recording]",
+    targets: "Sequence[Target]",
+    metrics: "Sequence[Metric]",
+    correction: "Correction",
+    outcome: "Outcome",
 ) -> dict[str, Any]:
     """Everything needed to repeat the run and to read its numbers, as plain values."""
+    from engine.commands import device
+
     return {
         "key": key,
         "corticalign": __version__,
@@ -70,7 +71,7 @@ def summarise(
     }
 
 
-def _metric(metric: Metric, correction: Correction) -> dict[str, Any]:
+def _metric(metric: "Metric", correction: "Correction") -> dict[str, Any]:
     return {
         "name": metric.name,
         "version": metric.version,
@@ -83,11 +84,14 @@ def _metric(metric: Metric, correction: Correction) -> dict[str, Any]:
         "ceiled": correction.sentence(metric),
         "ceiled_symbol": correction.symbol(metric),
         "squared": metric.squared,
+        "own_ceiling": metric.own_ceiling,
         "beside": dict(metric.beside or {}),
     }
 
 
-def _recording(recording: Recording, target: Target, settings: Score, outcome: Outcome) -> dict[str, Any]:
+def _recording(recording: "Recording", target: "Target", settings: Score, outcome: "Outcome") -> dict[str, Any]:
+    from engine.commands.cross_validation import sentence
+
     ids = recording.stimuli.index.astype(str)
     return {
         "name": recording.name,
@@ -107,11 +111,12 @@ def _recording(recording: Recording, target: Target, settings: Score, outcome: O
     }
 
 
-def write(folder: Path, summary: Mapping[str, Any], outcome: Outcome) -> None:
+def write(folder: Path, summary: Mapping[str, Any], outcome: "Outcome") -> None:
     """The results as a folder that appears whole or not at all.
 
     For each metric ``scores-METRIC.parquet`` and ``layers-METRIC.png`` and ``.svg``; ``layers.csv``, ``summary.json``.
     """
+    from engine.report.figure import layers_figure, save
 
     def fill(temporary: Path) -> None:
         outcome.layers.to_csv(temporary / "layers.csv", index=False)
@@ -195,17 +200,20 @@ def _view(summary: Mapping[str, Any]) -> list[str]:
 def figure_note(summary: Mapping[str, Any], metric: Mapping[str, Any]) -> str:
     """The line under the figure of a metric."""
     recordings = summary["recordings"]
-    text = f"Band: 95 % bootstrap. Ring: layer chosen on training stimuli. Splits: {recordings[0]['splits']}."
+    chosen = any(row["metric"] == metric["name"] for row in summary["best"])
+    ring = " Ring: layer chosen on training stimuli." if chosen else ""
+    text = f"Band: 95 % bootstrap.{ring} Splits: {recordings[0]['splits']}."
     if metric["owner"] == "subject":
         return f"{text}\nDashed: upper noise ceiling, where a region has two subjects or more."
     if any(row["ceiling"] is not None for row in summary["layers"]):
-        text += f"\nDashed: r of a perfect model, sqrt(c); c {recordings[0]['ceiling']}."
+        plain = metric["squared"] or metric["own_ceiling"]
+        text += f"\nDashed: {'c, ' if plain else 'r of a perfect model, sqrt(c); c '}{recordings[0]['ceiling']}."
     else:
         text += f"\nCeiling: {recordings[0]['ceiling'].removesuffix(': no ceiling')}, so none is drawn."
     return text
 
 
-def exclusions(target: Target) -> str:
+def exclusions(target: "Target") -> str:
     """Which neuroids of a recording are left out, and why."""
     by_reason: dict[str, list[str]] = {}
     for name, reason in target.excluded.items():

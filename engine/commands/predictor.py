@@ -7,6 +7,7 @@ from engine.commands import schema
 from engine.commands.schema import Score
 from engine.errors import InputError
 from engine.features_file import open_features
+from engine.fetch import default_cache
 from engine.from_features import FromFeatures
 from engine.from_model import FromModel, View
 from engine.predictor import Predictor, choose_layers
@@ -40,7 +41,7 @@ def prepared(wanted: Score) -> Callable[[Places], Predictor]:
     layers = choose_layers(spec.name, port.layers, port.aliases, wanted.layers)
     choice = Choice(wanted.weights.source, wanted.weights.names, wanted.weights.seed)
     view, reduction = View(model.fit, model.visual_degrees), _reduction(wanted.reduction)
-    return lambda places: FromModel(load(spec, choice, places), layers, view, reduction)
+    return lambda places: FromModel(load(spec, choice, places), layers, view, reduction, default_cache())
 
 
 def _reduction(wanted: schema.Reduction) -> Reduction | Components | None:

@@ -6,7 +6,7 @@ from typing import Any
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from engine.commands.metrics import METRICS, OF_UNITS, check
+from engine.commands.metrics import METRICS, OF_MAPS, OF_UNITS, check
 from engine.errors import InputError
 from models.preprocessing import FITS
 
@@ -104,7 +104,9 @@ def typed(config: DictConfig) -> Score:
     """
     try:
         kind = config.cv.kind
-        merged = OmegaConf.merge(OmegaConf.structured(Score), config)
+        # The launcher is the sweep's: a job does not know who runs it.
+        own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "launcher"])
+        merged = OmegaConf.merge(OmegaConf.structured(Score), own)
         merged.cv = OmegaConf.merge(OmegaConf.structured(CV[kind]), config.cv)
         for name, given in config.metric.items():
             merged.metric[name] = OmegaConf.merge(OmegaConf.structured(METRICS[str(name)]), given)
@@ -130,6 +132,11 @@ def typed(config: DictConfig) -> Score:
         raise InputError("metric=[]: wanted at least one, such as metric=ridge")
     for name, metric in settings.metric.items():
         check(name, metric)
+        if name in OF_MAPS and settings.reduction.kind != "none":
+            raise InputError(
+                f"metric={name} needs the height and width of a layer, and reduction.kind={settings.reduction.kind} "
+                "leaves none; use reduction.kind=none"
+            )
         if name in OF_UNITS and settings.reduction.kind == "pca":
             raise InputError(
                 f"metric={name} needs single units, and reduction.kind=pca leaves none; use reduction.kind=subset, or "

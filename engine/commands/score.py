@@ -8,14 +8,22 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from engine.commands import settings
+from engine.commands.schema import Score
 from engine.errors import InputError
+from engine.store.layout import STORE
+from engine.sweep import plan
 
-FAILED: list[str] = []  # jobs of this process's sweep that ended in an InputError
+BEFORE = "computed before with the same model, data and settings; nothing was done again"
+FAILED: list[str] = []  # filled by a job that ended in an InputError
 
 
 def run(given: list[str]) -> int:
     """Runs the job, or one for every combination with ``-m``. Returns the exit status."""
     words = settings.overrides(given)
+    if plan.is_sweep(words):
+        from engine.commands import sweep
+
+        return sweep.start(words)
     settings.check(words)
     settings.set_arguments(words)
     FAILED.clear()
@@ -26,17 +34,11 @@ def run(given: list[str]) -> int:
 
 
 def _task(config: DictConfig) -> None:
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
-
-    # An InputError must not reach Hydra, which would print a traceback, nor stop the other jobs of a sweep.
-    sweep = HydraConfig.get().mode == RunMode.MULTIRUN
-    name = HydraConfig.get().job.override_dirname
-    try:
+    try:  # an InputError must not reach Hydra, which would print a traceback
         job(config)
     except InputError as error:
-        print(f"corticalign: error{f' in job {name}' if sweep else ''}: {error}", file=sys.stderr)
-        FAILED.append(name)
+        print(f"corticalign: error: {error}", file=sys.stderr)
+        FAILED.append("the job")
 
 
 def job(config: DictConfig) -> Path:
@@ -48,23 +50,29 @@ def job(config: DictConfig) -> Path:
     from engine.commands.schema import typed
 
     wanted = typed(config)
+    if (folder := _answered(wanted)) is not None:
+        return folder
 
     from engine import job as engine_job
     from engine import store
     from engine.commands import cross_validation, device, metrics, output
+    from engine.commands.asked import request
     from engine.commands.predictor import prepared
     from engine.commands.progress import Progress
     from engine.commands.sources import mirror_folder, recordings
     from engine.fetch import default_cache
     from engine.field_of_view import check_known
     from engine.score import Correction
+    from engine.store import requests
     from engine.target import target
     from models.weights.sources import Places
 
     load = prepared(wanted)
     measures = metrics.chosen(wanted.metric)
     mirror = mirror_folder(wanted.mirror)
-    store.check_writable(Path(wanted.output))
+    root = Path(wanted.output)
+    store.check_writable(root)
+    store.size_limit()
     device.keep_compiled_programs()
     with Progress(wanted.quiet) as progress:
         found = recordings(wanted.dataset, mirror, progress.download)
@@ -87,25 +95,23 @@ def job(config: DictConfig) -> Path:
         predictor = load(Places(default_cache(), mirror, progress.download))
         engine_job.check_layers(measures, bound, predictor.layers)
         correction = Correction(wanted.ceiling.convention, wanted.ceiling.aggregate)
+        results = [
+            engine_job.results_of(predictor, *pair, measures, asdict(wanted.ceiling), progress)
+            for pair in zip(found, targets, strict=True)
+        ]
         key = store.key(
             {
-                **predictor.key,
-                "results": output.VERSION,
-                "layers": predictor.layers,
-                "stimuli": [predictor.stimuli(each, progress) for each in found],
-                "responses": [each.digest() for each in found],
-                "regions": regions,
-                "metrics": {each.name: [each.version, each.settings] for each in measures},
-                "cv": asdict(wanted.cv),
+                "results": [[each.key for each in row] for row in results],
                 "ceiling": asdict(wanted.ceiling),
+                "version": output.VERSION,
             }
         )
         name = wanted.dataset["name"] if wanted.dataset["name"] != "file" else found[0].name
-        folder = Path(wanted.output) / str(name) / f"{predictor.name}-{key[:10]}"
+        folder = root / str(name) / f"{predictor.name}-{key[:10]}"
         if (folder / output.SUMMARY).is_file():
             summary = json.loads((folder / output.SUMMARY).read_text())
             if not wanted.quiet:
-                progress.say("computed before with the same model, data and settings; nothing was done again")
+                progress.say(BEFORE)
         else:
             outcome = engine_job.run(
                 predictor,
@@ -115,9 +121,30 @@ def job(config: DictConfig) -> Path:
                 cache=default_cache(),
                 budget=int(wanted.memory.budget * 1e9),
                 stages=progress,
+                store=root / STORE,
+                wanted=results,
             )
             summary = output.summarise(key, wanted, predictor, found, targets, measures, correction, outcome)
             output.write(folder, summary, outcome)
+        if (asked := request(wanted)) is not None:
+            requests.remember(root, root / STORE, asked, folder)
     if not wanted.quiet:
         output.show(summary, folder)
+    return folder
+
+
+def _answered(wanted: Score) -> Path | None:
+    """The folder of a job that was asked and finished before, after its tables are printed; JAX is not imported."""
+    from engine.commands import output
+    from engine.commands.asked import request
+    from engine.commands.progress import Progress
+    from engine.store import requests
+
+    root = Path(wanted.output)
+    asked = request(wanted)
+    folder = None if asked is None else requests.find(root, root / STORE, asked, output.SUMMARY)
+    if folder is not None and not wanted.quiet:
+        with Progress(wanted.quiet) as progress:
+            progress.say(BEFORE)
+        output.show(json.loads((folder / output.SUMMARY).read_text()), folder)
     return folder

@@ -18,7 +18,7 @@ from models import zoo
 
 # Hydra 1.3 takes this from whoever wants today's behaviour; from 1.4 on it is the default, and asking for it warns.
 VERSION_BASE = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
-GROUPS = {"dataset": "data set", "metric": "metric", "cv": "cross-validation"}
+GROUPS = {"dataset": "data set", "metric": "metric", "cv": "cross-validation", "launcher": "launcher"}
 # Written short as GROUP=VALUE, though they are no groups of Hydra: models come from the zoo, weights may be a path.
 SHORT = {"model": "model.name", "weights": "weights.source"}
 

@@ -21,6 +21,7 @@ _MODULES = {
         "images92",
         "majajhong2015-public",
         "freemanziemba2013-public",
+        "arcaro2020",
     )
 }
 
@@ -34,8 +35,9 @@ class DatasetInfo:
         summary: one line: species, regions, how many stimuli and neuroids.
         regions: the recorded regions.
         licence, citation: of the data.
-        megabytes: size of the download with default options.
+        megabytes: size of the download with default options; None where nothing is downloaded and nobody states it.
         options: option -> what it takes and its default.
+        address: where the user gets the files, where no checksum is published by which this program could check them.
     """
 
     name: str
@@ -43,8 +45,9 @@ class DatasetInfo:
     regions: tuple[str, ...]
     licence: str
     citation: str
-    megabytes: float
+    megabytes: float | None
     options: Mapping[str, str] = field(default_factory=dict)
+    address: str | None = None
 
 
 class _Module(Protocol):

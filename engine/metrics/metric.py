@@ -61,6 +61,8 @@ class Metric:
         whole: whether a layer's score is that over all stimuli (a detail ``whole``) and not the mean over splits.
         squared: whether a neuroid's score is a share of variance, of which a perfect model reaches c, and not a
             correlation, of which it reaches sqrt(c).
+        own_ceiling: what the detail ``ceiling`` of a metric of neuroids is, in words, where it takes the place of their
+            reliability; scores are divided by it as they are.
         beside: details that a reader needs beside the score, such as chance: name -> what it is, in words.
     """
 
@@ -73,4 +75,5 @@ class Metric:
     bind: Callable[[Target], Measure]
     whole: bool = False
     squared: bool = False
+    own_ceiling: str | None = None
     beside: Mapping[str, str] | None = None

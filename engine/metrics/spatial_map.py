@@ -28,6 +28,7 @@ from engine.metrics.scores import Scores
 from engine.solvers.folds import Split
 from engine.solvers.pls import kernel_pls
 
+VERSION = "1"  # of the numbers; part of every result's key
 TOL = 1e-4  # of the authors' PLSRegression
 WIDE = 600  # channels above which neighbouring ones are averaged
 

@@ -64,7 +64,8 @@ def layers_figure(
     axes.set_xlabel("layer, from input to output")
     axes.set_ylabel("\n".join(fill(line, 48) for line in measure.splitlines()))
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
+    width = int(9.5 * (figure.get_figwidth() - 1.2))  # bold characters in a line, beside the vertical axis
+    axes.set_title(fill(title, width), loc="left", fontsize=11, fontweight="bold")
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.0))
     width = int(15.5 * figure.get_figwidth())  # characters of this size in a line
     wrapped = "\n".join(fill(line, width) for line in note.splitlines())

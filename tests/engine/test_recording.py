@@ -54,6 +54,16 @@ def test_rdms_alone_have_no_responses(recording: Recording) -> None:
         _ = only.responses
 
 
+def test_maps_have_no_single_responses_but_a_digest_of_their_own(recording: Recording) -> None:
+    maps = np.random.default_rng(0).normal(size=(4, 3, 5, 2))
+    of_maps = replace(recording, repeats=None, maps=maps)
+    assert of_maps.regions == ["V4", "IT"]
+    with pytest.raises(InputError, match=r"recording 'small' holds maps .* score it with metric=spatial_map"):
+        _ = of_maps.responses
+    assert replace(of_maps, maps=maps.copy()).digest() == of_maps.digest()
+    assert replace(of_maps, maps=maps[:, ::-1]).digest() != of_maps.digest()
+
+
 def test_regions_in_order_of_appearance(recording: Recording) -> None:
     assert recording.regions == ["V4", "IT"]
 
@@ -72,6 +82,9 @@ def test_regions_in_order_of_appearance(recording: Recording) -> None:
         ({"repeats": np.zeros((3, 2, 4))}, r"repeats have shape \(3, 2, 4\).*4 stimuli and 2 neuroids"),
         ({"repeats": np.zeros((4, 2))}, r"repeats have shape \(4, 2\)"),
         ({"truth": np.zeros((4, 3))}, r"truth have shape \(4, 3\)"),
+        ({"maps": np.zeros((4, 3, 5, 2))}, "it holds repeats and maps"),
+        ({"repeats": None, "maps": np.zeros((4, 15, 2))}, r"maps have shape \(4, 15, 2\), wanted \(4, x, y, 2\)"),
+        ({"repeats": None, "maps": np.zeros((4, 3, 5, 3))}, r"maps have shape \(4, 3, 5, 3\)"),
         ({"repeats": None, "rdms": {"IT": np.zeros((4, 4))}}, r"RDMs of IT have shape \(4, 4\)"),
     ],
 )

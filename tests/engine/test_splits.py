@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from sklearn.model_selection import GroupKFold, KFold, StratifiedShuffleSplit
+from sklearn.model_selection import GroupKFold, KFold, LeaveOneOut, StratifiedShuffleSplit
 
 from engine.errors import InputError
 from engine.solvers.folds import Split, restrict
-from engine.splits import kfold, shuffle_splits
+from engine.splits import kfold, leave_one_out, shuffle_splits
 
 
 def check(splits: list[Split], stimuli: int) -> None:
@@ -20,6 +20,13 @@ def test_kfold_is_scikit_learns() -> None:
         np.testing.assert_array_equal(split.train, train)
         np.testing.assert_array_equal(split.test, test)
     check(found, 23)
+
+
+def test_leave_one_out_is_scikit_learns() -> None:
+    for split, (train, test) in zip(leave_one_out(5), LeaveOneOut().split(np.zeros(5)), strict=True):
+        np.testing.assert_array_equal(split.train, train)
+        np.testing.assert_array_equal(split.test, test)
+        assert split.validation == ()
 
 
 def test_inner_folds_are_the_other_outer_folds() -> None:
@@ -71,6 +78,7 @@ def test_restricted_splits_are_the_same_stimuli_renumbered() -> None:
     ("attempt", "words"),
     [
         (lambda: kfold(20, folds=2, seed=0), "cv.folds=2"),
+        (lambda: leave_one_out(1), "1 stimulus cannot be held out"),
         (lambda: kfold(7, folds=5, seed=0), "7 stimuli cannot be split into 5 folds"),
         (lambda: kfold(20, folds=5, seed=0, groups=["a"] * 10 + ["b"] * 10), "2 group.* for 5 folds"),
         (lambda: kfold(10, folds=3, seed=0, groups=["a"] * 8 + ["b", "c"]), "group 'a' holds 8 of 10"),

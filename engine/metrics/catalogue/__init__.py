@@ -1,5 +1,6 @@
 """The metrics by name, each with its settings fixed and ready for a recording."""
 
+from engine.metrics.catalogue.maps import spatial_map
 from engine.metrics.catalogue.regression import linear, pls, ridge, ridgecv, variance_partition
 from engine.metrics.catalogue.representation import cka, encoding_rsa, procrustes, rsa
 from engine.metrics.catalogue.reverse import reverse
@@ -18,5 +19,6 @@ __all__ = [
     "ridgecv",
     "rsa",
     "soft_matching",
+    "spatial_map",
     "variance_partition",
 ]

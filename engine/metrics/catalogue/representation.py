@@ -6,27 +6,38 @@ from typing import Literal
 import numpy as np
 
 from engine.ceilings.rdms import rdm_bounds
+from engine.errors import InputError
 from engine.gram import Summary
 from engine.metrics import cka as _cka
 from engine.metrics import encoding_rsa as _encoding_rsa
 from engine.metrics import procrustes as _procrustes
 from engine.metrics import rsa as _rsa
 from engine.metrics.metric import Metric, Score
-from engine.metrics.rdm import Distance, response_rdm
+from engine.metrics.rdm import Distance, crossnobis_rdm, mahalanobis_rdm, noise_covariance, response_rdm
 from engine.metrics.rdm_comparison import Comparison
 from engine.metrics.scores import Scores, beside_each_other
 from engine.solvers.scoring import Selection
 from engine.target import Population, Target
 
+Responses = Literal["same", "crossnobis", "mahalanobis"]
 SYMBOLS = {"spearman": "rho", "pearson": "r", "kendall": "tau-a", "rho_a": "rho-a"}
 
 
-def rsa(distance: Distance, comparison: Comparison) -> Metric:
-    """Representational similarity with every region of every subject."""
+def rsa(distance: Distance, comparison: Comparison, responses: Responses = "same") -> Metric:
+    """Representational similarity with every region of every subject.
+
+    Args:
+        distance: of the layer's responses to two stimuli.
+        comparison: of the RDMs.
+        responses: distance of the population's; ``same``, or from single repetitions ``crossnobis`` or
+            ``mahalanobis``, with the noise covariance shrunk towards its diagonal. Those two are squared distances, to
+            be compared with ``squared_euclidean`` of the layer, which has no noise.
+    """
     settings = _rsa.Rsa(distance, comparison)
 
     def bind(target: Target) -> Score:
-        rdms = np.stack([_rdm(each, distance) for each in target.populations])
+        target.refuse_maps("rsa")
+        rdms = _rdms(target, distance, responses)
         lower, upper = _bounds([each.region for each in target.populations], rdms, comparison)
 
         def score(summary: Summary) -> Scores:
@@ -40,8 +51,10 @@ def rsa(distance: Distance, comparison: Comparison) -> Metric:
         return score
 
     symbol = SYMBOLS.get(comparison, "cosine")
-    measure = f"similarity of {distance} RDMs ({comparison})"
-    return Metric("rsa", _rsa.VERSION, settings._asdict(), "population", symbol, measure, bind, whole=True)
+    theirs = "" if responses == "same" else f" with {responses} ones of the responses"
+    measure = f"similarity of {distance} RDMs{theirs} ({comparison})"
+    own = settings._asdict() | {"responses": responses}
+    return Metric("rsa", _rsa.VERSION, own, "population", symbol, measure, bind, whole=True)
 
 
 def cka(estimator: _cka.Estimator) -> Metric:
@@ -111,6 +124,26 @@ def _responses(target: Target, metric: str) -> list[np.ndarray]:
     """Of every population. InputError where single neuroids were not published."""
     target.of_neuroids(metric)
     return [each.responses for each in target.populations if each.responses is not None]
+
+
+def _rdms(target: Target, distance: Distance, responses: Responses) -> np.ndarray:
+    """Of every population. InputError where the noise of single repetitions is wanted and not known."""
+    if responses == "same":
+        return np.stack([_rdm(each, distance) for each in target.populations])
+    if target.repeats is None:
+        raise InputError(
+            f"metric.rsa.responses={responses}: {target.recording} holds no single repetitions, by whose noise "
+            "distances are weighted; use metric.rsa.responses=same"
+        )
+    found = []
+    for own in target.columns:
+        repeats = target.repeats[:, :, own]
+        covariance = noise_covariance(repeats, "shrinkage_diag")
+        if responses == "crossnobis":
+            found.append(crossnobis_rdm(repeats, covariance))
+        else:
+            found.append(mahalanobis_rdm(repeats.mean(axis=0), covariance))
+    return np.stack(found)
 
 
 def _rdm(population: Population, distance: Distance) -> np.ndarray:

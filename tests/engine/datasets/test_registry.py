@@ -20,7 +20,8 @@ def test_every_data_set_describes_itself(name: str) -> None:
     assert info.regions
     assert info.citation
     assert info.licence
-    assert (info.megabytes > 0) == (name != "sim")
+    assert (info.megabytes is None) == (info.address is not None) == (name == "arcaro2020")
+    assert info.megabytes is None or (info.megabytes > 0) == (name != "sim")
 
 
 @pytest.mark.parametrize("name", EXTERNAL)

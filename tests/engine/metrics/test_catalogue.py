@@ -12,6 +12,7 @@ from engine.errors import InputError
 from engine.gram import Summary
 from engine.metrics import catalogue
 from engine.metrics.metric import Metric
+from engine.metrics.rdm import noise_covariance
 from engine.recording import Recording
 from engine.splits import kfold
 from engine.target import Target, target
@@ -116,3 +117,34 @@ def test_a_copy_of_the_layer_is_the_best_layer(metric: Metric, wanted: Target) -
     best = score.best_layers(metric, rows)
     assert list(best["region"]) == ["A", "B"]
     assert set(best["layer"]) == {"same"}
+
+
+def test_noise_of_repetitions_enters_the_populations_rdm() -> None:
+    repeats = RESPONSES + RNG.normal(size=(5, *RESPONSES.shape)) * RNG.uniform(0.5, 3, 12)
+    table = pd.DataFrame({"region": REGIONS, "subject": SUBJECTS}, index=[f"n{i}" for i in range(12)])
+    names = pd.DataFrame(index=pd.Index([f"s{i}" for i in range(STIMULI)]))
+    recording = Recording("test", names, table, None, "none", "none", repeats=repeats)
+    wanted = target(recording, SPLITS)
+    own = np.flatnonzero([pair == ("A", "x") for pair in zip(REGIONS, SUBJECTS, strict=True)])
+    above = np.triu_indices(STIMULI, 1)
+    layer = squareform(pdist(FEATURES, "sqeuclidean"))[above]
+    covariance = noise_covariance(repeats[:, :, own], "shrinkage_diag")
+    inverse = np.linalg.inv(covariance)
+    # The mean over pairs of different repetitions of products of their whitened differences, written out.
+    crossed = np.zeros((STIMULI, STIMULI))
+    for one in range(5):
+        for other in range(5):
+            if one != other:
+                first = repeats[one][:, None, own] - repeats[one][None, :, own]
+                second = repeats[other][:, None, own] - repeats[other][None, :, own]
+                crossed += np.einsum("ija,ab,ijb->ij", first, inverse, second) / 20
+    mean = repeats.mean(axis=0)[:, own]
+    mahalanobis = squareform(pdist(mean, "mahalanobis", VI=inverse)) ** 2
+    for kind, rdm_by_hand in (("crossnobis", crossed), ("mahalanobis", mahalanobis)):
+        metric = catalogue.rsa("squared_euclidean", "spearman", kind)  # type: ignore[arg-type]
+        found = metric.bind(wanted)(summary(FEATURES))
+        rho = spearmanr(layer, rdm_by_hand[above]).statistic
+        np.testing.assert_allclose(found.details["whole"][:, 0], rho, atol=1e-12)
+    averages = target(recorded(averages=RESPONSES), SPLITS)
+    with pytest.raises(InputError, match="holds no single repetitions"):
+        catalogue.rsa("squared_euclidean", "spearman", "crossnobis").bind(averages)

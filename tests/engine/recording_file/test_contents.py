@@ -1,5 +1,6 @@
 """The recording file: what goes in comes out."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -28,6 +29,15 @@ def test_everything_comes_back(recording: Recording, tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(back.neuroids, recording.neuroids)
 
 
+def test_maps_come_back(recording: Recording, tmp_path: Path) -> None:
+    maps = RNG.normal(size=(5, 2, 4, 3)).astype(np.float32)
+    of_maps = replace(recording, repeats=None, truth=None, maps=maps)
+    write(of_maps, tmp_path / "r.h5")
+    back = read(tmp_path / "r.h5")
+    np.testing.assert_array_equal(back.maps, maps, strict=True)
+    assert back.digest() == of_maps.digest()
+
+
 def test_optional_parts_stay_absent(recording: Recording, tmp_path: Path) -> None:
     rdms = {"V1/V2": RNG.random((2, 5, 5)), "IT": RNG.random((1, 5, 5)).astype(np.float32)}
     bare = Recording("bare", recording.stimuli[[]], recording.neuroids.iloc[:0], None, "", "", rdms=rdms)
@@ -37,7 +47,7 @@ def test_optional_parts_stay_absent(recording: Recording, tmp_path: Path) -> Non
     assert back.rdms is not None
     for region, rdm in rdms.items():
         np.testing.assert_array_equal(back.rdms[region], rdm, strict=True)
-    for name in ("images", "degrees", "group", "stratum", "truth", "repeats", "averages"):
+    for name in ("images", "degrees", "group", "stratum", "truth", "repeats", "averages", "maps"):
         assert getattr(back, name) is None
     assert back.stimuli.shape == (5, 0)
     assert back.source == {}

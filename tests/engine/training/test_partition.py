@@ -133,3 +133,6 @@ def test_what_is_refused() -> None:
     rdms = replace(recordings[0], averages=None, rdms={"V4": np.zeros((1, 40, 40))}, neuroids=pd.DataFrame())
     with pytest.raises(InputError, match="dissimilarity matrices only"):
         partition([rdms], HeldOut())
+    maps = replace(recordings[0], averages=None, maps=np.zeros((40, 2, 2, len(recordings[0].neuroids))))
+    with pytest.raises(InputError, match="maps over positions"):
+        partition([maps], HeldOut())

@@ -1,0 +1,54 @@
+"""The end of a sweep: its table, the failures with their reasons, and how to do only those again."""
+
+import shlex
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from engine.sweep import status
+from engine.sweep.status import Status, Sweep
+
+STYLES = {status.DONE: "green", status.CACHED: "cyan", status.FAILED: "red", status.RUNNING: "yellow"}
+
+
+def counts(statuses: dict[str, Status]) -> dict[str, int]:
+    """State -> number of jobs, states that occur only."""
+    found = {state: sum(each.state == state for each in statuses.values()) for state in status.STATES}
+    return {state: number for state, number in found.items() if number}
+
+
+def sentence(statuses: dict[str, Status]) -> str:
+    """Such as ``3 jobs: 1 done, 1 cached, 1 failed``."""
+    parts = ", ".join(f"{number} {state}" for state, number in counts(statuses).items())
+    return f"{len(statuses)} job{'' if len(statuses) == 1 else 's'}: {parts}"
+
+
+def retry_command(sweep: Sweep) -> str:
+    """What runs those jobs of the sweep again that have no result."""
+    return f"corticalign sweep retry {shlex.quote(str(sweep.folder))}"
+
+
+def show(sweep: Sweep, console: Console) -> None:
+    """Prints the table of the sweep, then failures and the command for them."""
+    statuses = sweep.statuses()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("job", overflow="fold")
+    table.add_column("state")
+    table.add_column("seconds", justify="right")
+    table.add_column("images/s", justify="right")
+    table.add_column("results", overflow="fold")
+    for job in sweep.jobs:
+        each = statuses[job.name]
+        rate = f"{each.images / each.seconds:.3g}" if each.images and each.seconds else ""
+        state = f"[{STYLES.get(each.state, 'default')}]{each.state}[/]"
+        seconds = f"{each.seconds:.1f}" if each.state in status.FINAL else ""
+        table.add_row(escape(job.label), state, seconds, rate, escape(each.folder))
+    console.print(table)
+    console.print(sentence(statuses), highlight=False)
+    failed = [job for job in sweep.jobs if statuses[job.name].state == status.FAILED]
+    for job in failed:
+        console.print(f"failed: {job.label}: {statuses[job.name].reason}", style="red", markup=False, soft_wrap=True)
+        console.print(f"  log: {sweep.log(job.name)}", style="dim", markup=False, soft_wrap=True)
+    if any(each.state not in status.GOOD for each in statuses.values()):
+        console.print(f"only these again: {retry_command(sweep)}", markup=False, highlight=False, soft_wrap=True)
