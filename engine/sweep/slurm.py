@@ -2,8 +2,8 @@
 
 Each task of the array runs some jobs of the sweep. Near its time limit, or when the cluster takes its machine back,
 it is queued again and goes on with the jobs that have not ended; layers and results of the interrupted one are kept.
-submitit is used directly, not through a launcher of Hydra's, because every job here has a state of its own that outlives
-the sweep.
+submitit is used directly, not through a launcher of Hydra's, because every job here has a state of its own that
+outlives the sweep.
 """
 
 import shutil

@@ -82,7 +82,7 @@ def test_killed_at_random_moments_and_continued(here: Path) -> None:
         assert tables(here / "timed") == expected
         rng = np.random.default_rng(1)
         killed = 0
-        for number in range(3):
+        for number in range(4):
             output = f"killed{number // 2}"  # twice each
             child = started(output)
             time.sleep(duration * rng.uniform(0.5, 1.0))  # the first half reads settings
