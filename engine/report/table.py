@@ -17,7 +17,7 @@ def layer_by_region(layers: pd.DataFrame, symbol: str, ceiled: str, beside: Sequ
 
     Args:
         layers: one row per layer x region of one metric.
-        symbol, ceiled: of the score and of the ceiled score, such as ``r`` and ``r²/c``.
+        symbol, ceiled: of the score and of the ceiled score, such as ``r`` and ``r|r|/c``.
         beside: columns of ``layers`` that stand beside the score.
     """
     table = Table(header_style="bold", box=None, pad_edge=False)
