@@ -1,0 +1,231 @@
+"""``corticalign cotrain``: settings in, a folder with weights trained on responses and what they changed out."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from omegaconf import DictConfig
+
+from engine.commands import settings
+from engine.errors import InputError
+
+if TYPE_CHECKING:
+    from engine.commands.cotrain_schema import Cotrain
+    from engine.commands.progress import Progress
+    from engine.cotrain.run import Plan
+    from engine.predictor import Stages
+    from engine.recording import Recording
+    from engine.training.examples import Examples
+    from engine.training.loop import Report
+    from models.spec import ModelSpec
+
+VERSION = "1"  # of what is done; part of every run's key
+OPEN = "held_out.where"  # of which the user makes the keys
+
+
+def run(given: list[str]) -> int:
+    """Runs one co-training. Returns the exit status."""
+    words = [_opened(word) for word in settings.overrides(given)]
+    settings.check(words, "cotrain")
+    settings.set_arguments(words, "cotrain")
+    failed: list[str] = []
+
+    def task(config: DictConfig) -> None:
+        # An InputError must not reach Hydra, which would print a traceback.
+        try:
+            job(config)
+        except InputError as error:
+            print(f"corticalign: error: {error}", file=sys.stderr)
+            failed.append(str(error))
+
+    import hydra
+
+    hydra.main(config_path=str(settings.config_folder()), config_name="cotrain", **settings.VERSION_BASE)(task)()
+    return 2 if failed else 0
+
+
+def _opened(word: str) -> str:
+    """Hydra adds new keys only where asked to with a plus."""
+    return f"+{word}" if word.startswith((f"{OPEN}=", f"{OPEN}.")) else word
+
+
+def job(config: DictConfig) -> Path:
+    """One co-training; returns the folder with the results. A run that was killed goes on from its last checkpoint."""
+    from engine.commands.cotrain_schema import typed
+    from engine.commands.harmonize_schema import multipliers
+
+    wanted = typed(config)
+
+    import jax.numpy as jnp
+
+    from engine import store
+    from engine.commands import cotrain_output as output
+    from engine.commands import cross_validation, device, metrics
+    from engine.commands.progress import Progress
+    from engine.commands.sources import mirror_folder, recordings
+    from engine.cotrain.run import co_train, divide
+    from engine.fetch import default_cache
+    from engine.harmonize.loss import Harmonizer
+    from engine.training.co_training import check
+    from engine.training.optimiser import Settings
+    from engine.training.partition import partition
+    from models import zoo
+    from models.port import Choice
+    from models.trainable import trainable
+    from models.weights.sources import Places
+
+    spec = zoo.spec(wanted.model.name)
+    spec = replace(spec, preprocessing=replace(spec.preprocessing, size=wanted.model.size, resize=None))
+    choice = Choice(wanted.weights.source, wanted.weights.names, wanted.weights.seed)
+    plan = _plan(wanted, spec)
+    (metric,) = metrics.chosen(wanted.metric)
+    mirror = mirror_folder(wanted.mirror)
+    store.check_writable(Path(wanted.output))
+    device.keep_compiled_programs()
+    with Progress(wanted.quiet) as progress:
+        found = recordings(wanted.dataset, mirror, progress.download)
+        regions = dict.fromkeys(region for each in found for region in each.regions)
+        check(plan.terms, spec.port().layers, regions)
+        partition(found, plan.held_out)  # refuses before a picture is decoded
+        identity = _identity(wanted, found)
+        folder = output.place(wanted, store.key(identity))
+        if (folder / output.SUMMARY).is_file():
+            summary = json.loads((folder / output.SUMMARY).read_text())
+            if not wanted.quiet:
+                progress.say("done before with the same model, data and settings; nothing was done again")
+        else:
+            train, dtype = wanted.train, None if wanted.train.dtype == "float32" else jnp.bfloat16
+            shown = [_pixels(each, spec, progress) for each in found]
+            divided = divide(found, shown, plan, spec, metric, lambda each: cross_validation.split(each, wanted.cv))
+            task_pictures = _folder(wanted, spec, progress)
+            model = trainable(spec, choice, Places(default_cache(), mirror, progress.download), dtype=dtype)
+            outcome = co_train(
+                model,
+                divided,
+                task_pictures,
+                plan,
+                Harmonizer(0.0, weight_decay=wanted.task.weight_decay, label_smoothing=wanted.task.label_smoothing),
+                Settings(
+                    train.method,
+                    train.learning_rate,
+                    train.schedule,
+                    train.warmup,
+                    train.momentum,
+                    train.weight_decay,
+                    train.clip,
+                    train.accumulate,
+                    multipliers(train.multipliers),
+                ),
+                folder=folder,
+                identity=identity,
+                stages=progress,
+                report=_told(progress, train.steps),
+            )
+            summary = output.summarise(store.key(identity), wanted, plan, found, divided.counts, metric, outcome)
+            output.write(folder, summary, outcome, spec, [term.name for term in plan.terms])
+        others = {
+            control: output.place(wanted, store.key(identity | {"control": control}))
+            for control in (None, "shuffled", "surrogate")
+            if control != wanted.control
+        }
+    if not wanted.quiet:
+        output.show(summary, folder, others)
+    return folder
+
+
+def _plan(wanted: "Cotrain", spec: "ModelSpec") -> "Plan":
+    """Terms by the layers' own names. InputError where the model has no such layer."""
+    from engine.cotrain.run import Plan
+    from engine.predictor import choose_layers
+    from engine.training.co_training import Term
+    from engine.training.partition import HeldOut
+
+    port, train = spec.port(), wanted.train
+    layers = [choose_layers(spec.name, port.layers, port.aliases, term.layer) for term in wanted.terms]
+    for term, fitting in zip(wanted.terms, layers, strict=True):
+        if len(fitting) > 1:
+            raise InputError(f"layer={term.layer} of terms= fits {len(fitting)} layers; give one term for each")
+    terms = [Term(**{**asdict(term), "layer": own}) for term, (own,) in zip(wanted.terms, layers, strict=True)]
+    scored = wanted.score.layers
+    if scored is None:
+        scored = [term.layer for term in terms] or "all"
+    return Plan(
+        terms=terms,
+        held_out=HeldOut(
+            wanted.held_out.stimuli,
+            wanted.held_out.neuroids,
+            {column: [str(each) for each in values] for column, values in wanted.held_out.where.items()},
+            wanted.held_out.seed,
+        ),
+        selection=wanted.selection,
+        best=wanted.choose == "best",
+        control=wanted.control,
+        standardise=wanted.standardise,
+        layers=choose_layers(spec.name, port.layers, port.aliases, scored),
+        task_weight=wanted.task.weight,
+        steps=train.steps,
+        batch=train.batch,
+        smallest_view=train.smallest_view,
+        neural_batch=train.neural_batch,
+        every=wanted.every,
+        checkpoint_every=wanted.every,
+        keep=wanted.keep,
+        frozen_statistics=train.statistics == "frozen",
+        ema=train.ema,
+        remat=train.remat,
+        seed=train.seed,
+    )
+
+
+def _identity(wanted: "Cotrain", found: "list[Recording]") -> dict[str, Any]:
+    """All that the numbers depend on; a weight file by its content."""
+    from models.weights.sources import sha256_of
+
+    own = asdict(wanted)
+    file = Path(wanted.weights.source).expanduser()
+    return (
+        {"version": VERSION, "responses": [each.digest() for each in found]}
+        | {name: own[name] for name in own if name not in ("mirror", "output", "quiet", "keep")}
+        | ({"weight file": sha256_of(file)} if file.is_file() else {})
+    )
+
+
+def _pixels(recording: "Recording", spec: "ModelSpec", stages: "Stages") -> np.ndarray:
+    from engine.from_model import View, pixels
+
+    return pixels(recording, spec, View(), stages)
+
+
+def _folder(wanted: "Cotrain", spec: "ModelSpec", stages: "Stages") -> "tuple[Examples, np.ndarray] | None":
+    """Task pictures of the user's own, whole and as the model takes them."""
+    if wanted.images.source is None or not wanted.task.weight:
+        return None
+    from engine.harmonize.judge import pictures
+    from engine.training.examples import FolderExamples
+
+    source = FolderExamples(Path(wanted.images.source).expanduser(), None)
+    advance = stages.stage("decoding task pictures", len(source), "pictures")
+    return source, pictures(source, spec.preprocessing, None, advance).images
+
+
+def _told(progress: "Progress", steps: int) -> Any:
+    """Shows a bar, and a line for every judgement."""
+    advance = progress.stage("training", steps, "steps")
+    done = 0
+
+    def tell(report: "Report") -> None:
+        nonlocal done
+        advance(report.step - done)
+        done = report.step
+        if report.scores:
+            numbers: Mapping[str, float] = {
+                "score of the selection": report.scores["score"],
+                **{name: value for name, value in report.terms.items() if ":" in name or name == "cross_entropy"},
+            }
+            progress.tell(f"step {report.step}: {', '.join(f'{name} {value:.3f}' for name, value in numbers.items())}")
+
+    return tell

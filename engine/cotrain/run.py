@@ -1,0 +1,326 @@
+"""One co-training: recordings divided, model judged on what is kept apart, trained, judged again.
+
+The numbers come from the files beside this one and from engine.training; here they are put in order.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+
+from engine.cotrain.held_out import Cut, Judge, cuts
+from engine.cotrain.task import Pictures, folder_as_task, stimuli_as_task, weighted
+from engine.errors import InputError
+from engine.harmonize import judge as harmonized
+from engine.harmonize.loss import Harmonizer, harmonizer
+from engine.metrics.metric import Metric
+from engine.predictor import Stages
+from engine.recording import Recording
+from engine.solvers.folds import Split
+from engine.training.batches import Batches, Order, training_batches
+from engine.training.checkpoints import Checkpoints
+from engine.training.co_training import Term, co_training, with_readouts
+from engine.training.examples import Examples
+from engine.training.heads import split_heads
+from engine.training.loop import Evaluation, Report, train
+from engine.training.neural_batches import Joined, NeuralData, neural_batches, neural_data
+from engine.training.optimiser import Settings, make_optimiser
+from engine.training.partition import HeldOut, partition, restricted
+from engine.training.state import TrainState, initial_state
+from engine.training.step import Objective, make_step
+from models.port import Model, layer_shapes
+from models.preprocessing import normalise
+from models.spec import ModelSpec
+from models.trainable import Trainable, frozen, kernels
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train and to judge.
+
+    Attributes:
+        terms: which layers are to come closer to which regions.
+        held_out: what is kept apart and reported.
+        selection: share of the stimuli that are left whose scores show how training goes, and choose its best step.
+        best: keep that step; else the last.
+        control: None, ``shuffled`` or ``surrogate`` in place of the responses trained on.
+        standardise: give every neuroid mean 0 and variance 1 over the stimuli trained on.
+        layers: that are scored.
+        task_weight: of the task's loss; 0 trains on the responses alone.
+        steps, batch, neural_batch: of training; pictures of the task and stimuli in a step.
+        smallest_view: share of a task picture that a view shows at least.
+        every: steps between two judgements of the selection.
+        checkpoint_every, keep: steps between two checkpoints, and how many stay.
+        frozen_statistics: batch normalisation keeps the running statistics and normalises by them.
+        ema: decay of the moving average of the parameters, which is then what is judged and kept; None for none.
+        remat: compute again in the backward pass instead of keeping.
+        seed: of all that is drawn.
+    """
+
+    terms: Sequence[Term]
+    held_out: HeldOut
+    selection: float
+    best: bool
+    control: str | None
+    standardise: bool
+    layers: Sequence[str]
+    task_weight: float
+    steps: int
+    batch: int
+    smallest_view: float
+    neural_batch: int
+    every: int
+    checkpoint_every: int
+    keep: int
+    frozen_statistics: bool
+    ema: float | None
+    remat: bool
+    seed: int
+
+    @property
+    def regions(self) -> list[str]:
+        return list(dict.fromkeys(term.region for term in self.terms))
+
+
+@dataclass(frozen=True)
+class Divided:
+    """What is trained on, what shows how it goes, what is reported.
+
+    Attributes:
+        data: responses and pictures of the training stimuli.
+        selection, test: judges.
+        held_out: pictures of all held-out stimuli.
+        counts: for the summary.
+    """
+
+    data: NeuralData
+    selection: Judge
+    test: Judge
+    held_out: np.ndarray
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a co-training leaves.
+
+    Attributes:
+        params, statistics: of the step kept, without heads.
+        step: that step.
+        before, after: scores of every neuroid and layer, see :class:`engine.cotrain.held_out.Judge`.
+        agreement: picture by picture, whether the answer is that of before; empty without a classifier.
+    """
+
+    params: Any
+    statistics: Any
+    step: int
+    before: pd.DataFrame
+    after: pd.DataFrame
+    agreement: np.ndarray
+
+
+def divide(
+    recordings: Sequence[Recording],
+    pictures: Sequence[np.ndarray],
+    plan: Plan,
+    spec: ModelSpec,
+    metric: Metric,
+    split: Callable[[Recording], Sequence[Split]],
+) -> Divided:
+    """Divides neuroids and stimuli; refuses what could be neither trained on nor scored.
+
+    Args:
+        recordings, pictures: stimuli as the model takes them, one array for each recording.
+        spec: of the model.
+        metric, split: of the scores.
+
+    Raises:
+        InputError: as :func:`engine.training.partition.partition`, :func:`neural_data` and :class:`Judge` say.
+    """
+    parts = partition(recordings, plan.held_out, pictures)
+    inner = [restricted(recordings[part.recording], part) for part in parts.trained]
+    shown = [pictures[part.recording][part.stimuli] for part in parts.trained]
+    again = partition(inner, HeldOut(plan.selection, seed=plan.held_out.seed + 1), shown)
+    data = neural_data(inner, shown, again.trained, plan.regions, plan.control, plan.seed)
+    if plan.standardise:
+        data = standardised(data)
+    outer = cuts(recordings, pictures, parts)
+    selection, test = (
+        Judge(spec, plan.layers, each, plan.regions, metric, split) for each in (cuts(inner, shown, again), outer)
+    )
+    return Divided(data, selection, test, np.concatenate([cut.images for cut in outer]), _counts(data, outer))
+
+
+def standardised(data: NeuralData) -> NeuralData:
+    """Every neuroid with mean 0 and variance 1 over its own stimuli, so that none counts for more by its rate.
+
+    Neuroids that do not vary get zeros.
+    """
+
+    def of_table(table: np.ndarray) -> np.ndarray:
+        present = np.isfinite(table)
+        count = np.maximum(present.sum(axis=0), 1)
+        centred = table - np.where(present, table, 0.0).sum(axis=0, dtype=np.float64) / count
+        scale = np.sqrt(np.where(present, centred**2, 0.0).sum(axis=0) / count)
+        return (centred / np.where(scale > 0, scale, 1.0)).astype(np.float32)
+
+    return data._replace(responses={region: of_table(table) for region, table in data.responses.items()})
+
+
+def co_train(
+    model: Trainable,
+    found: Divided,
+    task_pictures: tuple[Examples, np.ndarray] | None,
+    plan: Plan,
+    loss: Harmonizer,
+    optimiser: Settings,
+    *,
+    folder: Path,
+    identity: Mapping[str, object],
+    stages: Stages,
+    report: Callable[[Report], None] | None = None,
+) -> Outcome:
+    """Trains the model on its task and towards the responses; goes on from ``folder``'s last checkpoint.
+
+    Args:
+        found: see :func:`divide`.
+        task_pictures: pictures of one's own, whole and as the model takes them; None takes the training stimuli.
+        loss: of the task.
+        folder: of checkpoints and logs.
+        identity: all that the numbers depend on; checkpoints of another are refused.
+        report: called after every step.
+
+    Raises:
+        InputError: a task for a model without a classifier; settings that cannot be used; training that diverges, with
+            the step.
+    """
+    order = Order(plan.batch, plan.seed, jax.process_index(), jax.process_count())
+    neural = neural_batches(found.data, order._replace(batch=plan.neural_batch))
+    answers = _answers(model, plan)
+    shapes = layer_shapes(model.spec)
+    units = {term.layer: prod(shapes[term.layer]) for term in plan.terms}
+    neuroids = {region: table.shape[1] for region, table in found.data.responses.items()}
+    params = with_readouts(model.params, plan.terms, units, neuroids)
+    decayed = kernels(params)
+    rule = make_optimiser(
+        optimiser,
+        params,
+        batches=plan.steps,
+        batches_per_epoch=max(1, len(found.data.images) // plan.neural_batch),
+        decayed=decayed,
+    )
+    task = _task(model, found, task_pictures, plan, answers)
+    objective = _objective(model, decayed, plan, loss)
+    batches: Batches = neural
+    if task is not None:
+        area = (plan.smallest_view, 1.0)
+        views = training_batches([task.train], [1.0], model.spec.preprocessing, order, area=area)
+        batches = Joined(views, neural)
+
+    def judged(state: TrainState) -> tuple[Any, Any]:
+        return split_heads(state.ema if plan.ema else state.params)[0], state.statistics
+
+    def as_model(params: Any, statistics: Any) -> Model:
+        return frozen(model, params, statistics, "in training")
+
+    def scores(state: TrainState) -> dict[str, float]:
+        rows = found.selection(as_model(*judged(state)))
+        return {"score": float(rows["score"].mean())}
+
+    step = make_step(
+        co_training(objective, model.forward, plan.terms),
+        rule,
+        frozen_statistics=plan.frozen_statistics,
+        ema=plan.ema,
+        remat=plan.remat,
+    )
+    before = found.test(as_model(model.params, model.statistics), stages)
+    state = initial_state(params, model.statistics, rule, seed=plan.seed, ema=plan.ema is not None)
+    checkpoints = Checkpoints(folder / "checkpoints", identity, keep=plan.keep)
+    try:
+        last = train(
+            state,
+            step,
+            batches,
+            steps=plan.steps,
+            checkpoints=checkpoints,
+            checkpoint_every=plan.checkpoint_every,
+            log=folder / "log",
+            evaluation=Evaluation(scores, "score", plan.every),
+            report=report,
+        )
+        kept = checkpoints.best if plan.best else plan.steps
+        assert kept is not None
+        end = judged(checkpoints.restore(last, kept) if plan.best else last)
+    finally:
+        checkpoints.close()
+    after = found.test(as_model(*end), stages)
+    same = np.zeros(0, bool)
+    if answers is not None:
+        shown = found.held_out if task is None else task.test
+        same = answers(end, shown) == answers((model.params, model.statistics), shown)
+    return Outcome(*end, kept, before, after, same)
+
+
+Answers = Callable[[tuple[Any, Any], np.ndarray], np.ndarray]
+
+
+def _answers(model: Trainable, plan: Plan) -> Answers | None:
+    """(parameters and statistics, images) -> class of each; None where the model has no classifier."""
+    readout = model.spec.port().readout
+    if readout is None:
+        if plan.task_weight:
+            raise InputError(
+                f"model '{model.spec.name}' has no classifier, so it has no task to go on with: set task.weight=0"
+            )
+        return None
+
+    def logits(state: tuple[Any, Any], images: jax.Array) -> jax.Array:
+        found: jax.Array = model.forward(*state, images, take=lambda layers: layers[readout])[0]
+        return found
+
+    return harmonized.Judge(logits, partial(normalise, preprocessing=model.spec.preprocessing), plan.seed).answers
+
+
+def _task(
+    model: Trainable,
+    found: Divided,
+    given: tuple[Examples, np.ndarray] | None,
+    plan: Plan,
+    answers: Answers | None,
+) -> Pictures | None:
+    """The pictures of the task, with the model's own answers; None where there is no task."""
+    if not plan.task_weight or answers is None:
+        return None
+    own = partial(answers, (model.params, model.statistics))
+    if given is None:
+        return stimuli_as_task(found.data.images, found.held_out, own)
+    return folder_as_task(*given, found.held_out, own, plan.held_out.stimuli, plan.seed)
+
+
+def _objective(model: Trainable, decayed: Any, plan: Plan, loss: Harmonizer) -> Objective:
+    """The task's, or none."""
+    readout = model.spec.port().readout
+    if not plan.task_weight or readout is None:
+        return weighted(None, 0.0)
+    normal = partial(normalise, preprocessing=model.spec.preprocessing)
+    settings = loss._replace(map_weight=0.0, train=not plan.frozen_statistics)
+    return weighted(harmonizer(model.forward, readout, decayed, normal, settings), plan.task_weight)
+
+
+def _counts(data: NeuralData, parts: Sequence[Cut]) -> dict[str, int]:
+    """Of stimuli and neuroids, for the summary."""
+    return {
+        "recordings trained on": len(data.names),
+        "stimuli trained on": len(data.images),
+        "neuroids trained on": sum(table.shape[1] for table in data.responses.values()),
+        "recordings scored": len(parts),
+        "held-out stimuli": sum(len(part.images) for part in parts),
+        "new neuroids": sum(len(part.recording.neuroids) - len(part.trained) for part in parts),
+    }
