@@ -1,6 +1,6 @@
 # make score   create the environment and run the main job on the embedded default
 # make test    create the environment and run lint, types and tests
-# make bench   create the environment with the peers and measure, three quarters of an hour: see benchmarks/results
+# make bench   create the environment with the peers and measure, an hour and a half: see benchmarks/results
 # The first two are quick when nothing changed. PYTHON names another interpreter (3.11 or newer), EXTRAS other extras:
 #   make test EXTRAS=test,parity   compares the model ports with PyTorch as well
 
