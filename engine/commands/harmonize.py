@@ -75,7 +75,7 @@ def job(config: DictConfig) -> Path:
     from models.weights.sources import Places
 
     spec = zoo.spec(wanted.model.name)
-    spec = replace(spec, preprocessing=replace(spec.preprocessing, size=wanted.model.size))
+    spec = replace(spec, preprocessing=replace(spec.preprocessing, size=wanted.model.size, resize=None))
     choice = Choice(wanted.weights.source, wanted.weights.names, wanted.weights.seed)
     mirror = mirror_folder(wanted.mirror)
     store.check_writable(Path(wanted.output))
