@@ -1,16 +1,15 @@
 """``corticalign cotrain``: settings in, a folder with weights trained on responses and what they changed out."""
 
 import json
-import sys
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from omegaconf import DictConfig
 
-from engine.commands import settings
+from engine.commands import settings, training
 from engine.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,23 +28,7 @@ OPEN = "held_out.where"  # of which the user makes the keys
 
 def run(given: list[str]) -> int:
     """Runs one co-training. Returns the exit status."""
-    words = [_opened(word) for word in settings.overrides(given)]
-    settings.check(words, "cotrain")
-    settings.set_arguments(words, "cotrain")
-    failed: list[str] = []
-
-    def task(config: DictConfig) -> None:
-        # An InputError must not reach Hydra, which would print a traceback.
-        try:
-            job(config)
-        except InputError as error:
-            print(f"corticalign: error: {error}", file=sys.stderr)
-            failed.append(str(error))
-
-    import hydra
-
-    hydra.main(config_path=str(settings.config_folder()), config_name="cotrain", **settings.VERSION_BASE)(task)()
-    return 2 if failed else 0
+    return training.start("cotrain", [_opened(word) for word in settings.overrides(given)], job)
 
 
 def _opened(word: str) -> str:
@@ -56,7 +39,6 @@ def _opened(word: str) -> str:
 def job(config: DictConfig) -> Path:
     """One co-training; returns the folder with the results. A run that was killed goes on from its last checkpoint."""
     from engine.commands.cotrain_schema import typed
-    from engine.commands.harmonize_schema import multipliers
 
     wanted = typed(config)
 
@@ -71,15 +53,12 @@ def job(config: DictConfig) -> Path:
     from engine.fetch import default_cache
     from engine.harmonize.loss import Harmonizer
     from engine.training.co_training import check
-    from engine.training.optimiser import Settings
     from engine.training.partition import partition
-    from models import zoo
     from models.port import Choice
     from models.trainable import trainable
     from models.weights.sources import Places
 
-    spec = zoo.spec(wanted.model.name)
-    spec = replace(spec, preprocessing=replace(spec.preprocessing, size=wanted.model.size, resize=None))
+    spec = training.sized(wanted.model.name, wanted.model.size)
     choice = Choice(wanted.weights.source, wanted.weights.names, wanted.weights.seed)
     plan = _plan(wanted, spec)
     (metric,) = metrics.chosen(wanted.metric)
@@ -91,7 +70,7 @@ def job(config: DictConfig) -> Path:
         regions = dict.fromkeys(region for each in found for region in each.regions)
         check(plan.terms, spec.port().layers, regions)
         partition(found, plan.held_out)  # refuses before a picture is decoded
-        identity = _identity(wanted, found)
+        identity = training.identity(VERSION, wanted, {"responses": [each.digest() for each in found]})
         folder = output.place(wanted, store.key(identity))
         if (folder / output.SUMMARY).is_file():
             summary = json.loads((folder / output.SUMMARY).read_text())
@@ -109,17 +88,7 @@ def job(config: DictConfig) -> Path:
                 task_pictures,
                 plan,
                 Harmonizer(0.0, weight_decay=wanted.task.weight_decay, label_smoothing=wanted.task.label_smoothing),
-                Settings(
-                    train.method,
-                    train.learning_rate,
-                    train.schedule,
-                    train.warmup,
-                    train.momentum,
-                    train.weight_decay,
-                    train.clip,
-                    train.accumulate,
-                    multipliers(train.multipliers),
-                ),
+                training.optimiser(train),
                 folder=folder,
                 identity=identity,
                 stages=progress,
@@ -178,19 +147,6 @@ def _plan(wanted: "Cotrain", spec: "ModelSpec") -> "Plan":
         ema=train.ema,
         remat=train.remat,
         seed=train.seed,
-    )
-
-
-def _identity(wanted: "Cotrain", found: "list[Recording]") -> dict[str, Any]:
-    """All that the numbers depend on; a weight file by its content."""
-    from models.weights.sources import sha256_of
-
-    own = asdict(wanted)
-    file = Path(wanted.weights.source).expanduser()
-    return (
-        {"version": VERSION, "responses": [each.digest() for each in found]}
-        | {name: own[name] for name in own if name not in ("mirror", "output", "quiet", "keep")}
-        | ({"weight file": sha256_of(file)} if file.is_file() else {})
     )
 
 

@@ -6,9 +6,9 @@ from typing import Any
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from engine.commands.harmonize_schema import multipliers
 from engine.commands.metrics import METRICS, check
 from engine.commands.schema import CV, Weights
+from engine.commands.training_schema import Train, check_training
 from engine.errors import InputError
 
 
@@ -56,25 +56,8 @@ class Score:
 
 
 @dataclass
-class Train:
-    steps: int = MISSING
-    batch: int = MISSING
+class NeuralTrain(Train):
     neural_batch: int = MISSING
-    method: Any = MISSING  # this and the schedule are checked by the optimiser
-    learning_rate: float = MISSING
-    schedule: Any = MISSING
-    warmup: int = MISSING
-    momentum: float = MISSING
-    weight_decay: float = MISSING
-    clip: float | None = MISSING
-    accumulate: int = MISSING
-    multipliers: list[str] = MISSING  # PATTERN:FACTOR
-    smallest_view: float = MISSING
-    statistics: Any = MISSING  # checked against ALLOWED
-    dtype: Any = MISSING
-    ema: float | None = MISSING
-    remat: bool = MISSING
-    seed: int = MISSING
 
 
 @dataclass
@@ -95,7 +78,7 @@ class Cotrain:
     task: Task = field(default_factory=Task)
     images: Images = field(default_factory=Images)
     score: Score = field(default_factory=Score)
-    train: Train = field(default_factory=Train)
+    train: NeuralTrain = field(default_factory=NeuralTrain)
     every: int = MISSING
     keep: int = MISSING
     mirror: str | None = None
@@ -106,18 +89,8 @@ class Cotrain:
 ALLOWED: dict[str, tuple[str | None, ...]] = {
     "control": (None, "shuffled", "surrogate"),
     "choose": ("last", "best"),
-    "train.statistics": ("frozen", "updated"),
-    "train.dtype": ("float32", "bfloat16"),
 }
-LEAST = {
-    "model.size": 16,
-    "train.steps": 1,
-    "train.batch": 2,
-    "train.seed": 0,
-    "held_out.seed": 0,
-    "every": 1,
-    "keep": 1,
-}
+LEAST = {"held_out.seed": 0}
 
 
 def typed(config: DictConfig) -> Cotrain:
@@ -138,23 +111,13 @@ def typed(config: DictConfig) -> Cotrain:
     except OmegaConfBaseException as error:
         raise InputError(f"cannot use the settings: {' '.join(str(error).split())}") from error
     assert isinstance(settings, Cotrain)
-    for key, allowed in ALLOWED.items():
-        if (value := _at(settings, key)) not in allowed:
-            raise InputError(
-                f"{key}={value}: wanted one of {', '.join('null' if each is None else each for each in allowed)}"
-            )
-    for key, least in LEAST.items():
-        if (value := _at(settings, key)) < least:
-            raise InputError(f"{key}={value}: wanted at least {least}")
+    check_training(settings, ALLOWED, LEAST)
     for number, term in enumerate(settings.terms):
         for name in ("layer", "region"):
             if not getattr(term, name):
                 raise InputError(
                     f"term {number + 1} of terms= has no {name}; wanted such as terms=[{{layer:block11,region:V4}}]"
                 )
-    multipliers(settings.train.multipliers)
-    if not 0 < settings.train.smallest_view <= 1:
-        raise InputError(f"train.smallest_view={settings.train.smallest_view:g}: wanted a share above 0, at most 1")
     if not 0 < settings.selection < 1:
         raise InputError(f"selection={settings.selection:g}: wanted a share above 0 and below 1")
     if not 0 <= settings.task.weight < float("inf"):
@@ -164,10 +127,3 @@ def typed(config: DictConfig) -> Cotrain:
     for name, metric in settings.metric.items():
         check(name, metric)
     return settings
-
-
-def _at(settings: Cotrain, key: str) -> Any:
-    value: Any = settings
-    for name in key.split("."):
-        value = getattr(value, name)
-    return value

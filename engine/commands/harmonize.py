@@ -2,16 +2,14 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from engine.commands import settings
-from engine.errors import InputError
+from engine.commands import settings, training
 
 if TYPE_CHECKING:
     from engine.commands.harmonize_schema import Harmonize
@@ -33,28 +31,12 @@ SCORES = {
 
 def run(given: list[str]) -> int:
     """Runs one alignment. Returns the exit status."""
-    words = settings.overrides(given)
-    settings.check(words, "harmonize")
-    settings.set_arguments(words, "harmonize")
-    failed: list[str] = []
-
-    def task(config: DictConfig) -> None:
-        # An InputError must not reach Hydra, which would print a traceback.
-        try:
-            job(config)
-        except InputError as error:
-            print(f"corticalign: error: {error}", file=sys.stderr)
-            failed.append(str(error))
-
-    import hydra
-
-    hydra.main(config_path=str(settings.config_folder()), config_name="harmonize", **settings.VERSION_BASE)(task)()
-    return 2 if failed else 0
+    return training.start("harmonize", settings.overrides(given), job)
 
 
 def job(config: DictConfig) -> Path:
     """One alignment; returns the folder with the results. A run that was killed goes on from its last checkpoint."""
-    from engine.commands.harmonize_schema import multipliers, typed
+    from engine.commands.harmonize_schema import typed
 
     wanted = typed(config)
 
@@ -68,22 +50,16 @@ def job(config: DictConfig) -> Path:
     from engine.fetch import default_cache
     from engine.harmonize.loss import Harmonizer
     from engine.harmonize.run import Plan, align
-    from engine.training.optimiser import Settings
-    from models import zoo
     from models.port import Choice
     from models.trainable import trainable
     from models.weights.sources import Places
 
-    spec = zoo.spec(wanted.model.name)
-    spec = replace(spec, preprocessing=replace(spec.preprocessing, size=wanted.model.size, resize=None))
+    spec = training.sized(wanted.model.name, wanted.model.size)
     choice = Choice(wanted.weights.source, wanted.weights.names, wanted.weights.seed)
     mirror = mirror_folder(wanted.mirror)
     store.check_writable(Path(wanted.output))
     device.keep_compiled_programs()
-    own = asdict(wanted)
-    identity = {"version": VERSION} | {
-        name: own[name] for name in own if name not in ("mirror", "output", "quiet", "keep")
-    }
+    identity = training.identity(VERSION, wanted, {})
     key = store.key(identity)
     folder = Path(wanted.output) / "harmonized" / f"{spec.name}-{key[:10]}"
     with Progress(wanted.quiet) as progress:
@@ -116,17 +92,7 @@ def job(config: DictConfig) -> Path:
                     train.seed,
                 ),
                 Harmonizer(**asdict(wanted.loss)),
-                Settings(
-                    train.method,
-                    train.learning_rate,
-                    train.schedule,
-                    train.warmup,
-                    train.momentum,
-                    train.weight_decay,
-                    train.clip,
-                    train.accumulate,
-                    multipliers(train.multipliers),
-                ),
+                training.optimiser(train),
                 folder=folder,
                 identity=identity,
                 stages=progress,
