@@ -49,7 +49,7 @@ def run(given: list[str]) -> int:
         raise InputError(
             f"there are no results in '{output}'; 'corticalign score' makes some, output=FOLDER names where"
         )
-    from engine.store.results import read_layers
+    from engine.store.index import read_layers
 
     rows = read_layers(store, lambda sentence: print(f"corticalign: {sentence}", file=sys.stderr))
     rows = chosen(rows, wanted, best=arguments.best, convention=arguments.convention)
@@ -81,7 +81,7 @@ def chosen(rows: pa.Table, wanted: Mapping[str, Sequence[str]], *, best: bool, c
     model x recording x metric x region x layer.
 
     Args:
-        rows: of :func:`engine.store.results.read_layers`.
+        rows: of :func:`engine.store.index.read_layers`.
         wanted: filter -> names or patterns; a row fits one of each.
         best: the rows of layers chosen on training stimuli, in place of every layer's.
         convention: symbol of a ceiled score.

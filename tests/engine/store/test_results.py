@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine.commands.results import chosen
-from engine.store import results
+from engine.store import index, results
 from engine.store.results import Result
 
 RESULT = Result({"a": 1}, "model", "recording", "ridge")
@@ -125,7 +125,7 @@ def test_ten_thousand_results_are_queried_as_pandas_does(tmp_path: Path, monkeyp
         values = np.array([getattr(result(number), name) for number in range(10_000)], object)
         everything[name] = values[each]
     everything["score"] = rng.normal(size=len(everything))
-    monkeypatch.setattr(results, "_STALE", 10)
+    monkeypatch.setattr(index, "_STALE", 10)
     # 12 as files of their own; the others as the index holds them after earlier questions.
     for number in range(12):
         rows = everything[each == number]
@@ -147,16 +147,16 @@ def test_ten_thousand_results_are_queried_as_pandas_does(tmp_path: Path, monkeyp
     for name in files:
         (tmp_path / "layers" / name).touch()
     arrow = pa.Table.from_pandas(everything[each >= 12], results.LAYERS, preserve_index=False)
-    results.write_index(
+    index.write_index(
         tmp_path,
-        results.index_of([("one", arrow)]).set_column(
+        index.index_of([("one", arrow)]).set_column(
             len(results.LAYERS), "file", pa.array(np.repeat(np.array(files, object), len(template))).dictionary_encode()
         ),
     )
-    rows = results.read_layers(tmp_path)
+    rows = index.read_layers(tmp_path)
     assert len(rows) == 80_000
-    assert results.read_index(tmp_path).num_rows == 80_000  # brought up to date
-    assert results.read_layers(tmp_path).num_rows == 80_000
+    assert index.read_index(tmp_path).num_rows == 80_000  # brought up to date
+    assert index.read_layers(tmp_path).num_rows == 80_000
 
     found = chosen(rows, {}, best=False, convention=None).to_pandas()
     expected = everything[~everything["best"]]
@@ -178,4 +178,4 @@ def test_ten_thousand_results_are_queried_as_pandas_does(tmp_path: Path, monkeyp
     assert len(chosen(rows, {}, best=True, convention=None)) == 20_000
     # A result that was removed by hand is gone, though the index knows it.
     (tmp_path / "layers" / files[0]).unlink()
-    assert len(results.read_layers(tmp_path)) == 80_000 - len(template)
+    assert len(index.read_layers(tmp_path)) == 80_000 - len(template)
