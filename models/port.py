@@ -3,10 +3,10 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, lru_cache, partial
 from math import prod
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ from models.weights import own_file
 from models.weights.files import read_tensors
 from models.weights.fitting import Wanted, fill
 from models.weights.naming import Naming
-from models.weights.sources import LocalFile, Places, Source, default_places, sha256_of
+from models.weights.sources import LocalFile, Places, default_places, digest_once
 
 Take = Callable[[Mapping[str, jax.Array]], Any]
 
@@ -90,25 +90,37 @@ PINNED = Choice()
 
 @dataclass(frozen=True)
 class Model:
-    """A model with its weights.
+    """A model with its weights, which are read when they are first needed: what was kept of a known model needs none.
 
     Attributes:
         spec: what it is.
+        weights_digest: SHA-256 of the weight file, or ``random`` and the seed, or ``none``, or of its answers.
+        pinned: whether the weights are those that ``spec`` names, so that its licence and citation are theirs.
+        make: gives ``apply`` and ``params``; called once.
         apply: (params, images) -> layer name -> activations, images x ... ; all layers and the readout, or what a third
             argument takes of them. Images: images x height x width x 3, uint8 as
             :func:`models.preprocessing.prepare` gives them, or float32 if already normalised. Pure; under ``jit`` a
             layer that is not returned is not computed, nor what only it needed. All float32, whatever
             ``jax_enable_x64`` says.
         params: nested dictionaries of float32 arrays; pass them, do not close over them.
-        weights_digest: SHA-256 of the weight file, or ``random`` and the seed, or ``none``, or of its answers.
-        pinned: whether the weights are those that ``spec`` names, so that its licence and citation are theirs.
     """
 
     spec: ModelSpec
-    apply: Apply
-    params: Any
     weights_digest: str
     pinned: bool
+    make: Callable[[], tuple[Apply, Any]] = field(repr=False, compare=False)
+
+    @cached_property
+    def _made(self) -> tuple[Apply, Any]:
+        return self.make()
+
+    @property
+    def apply(self) -> Apply:
+        return self._made[0]
+
+    @property
+    def params(self) -> Any:
+        return self._made[1]
 
 
 def load(spec: ModelSpec, choice: Choice = PINNED, places: Places | None = None) -> Model:
@@ -117,13 +129,33 @@ def load(spec: ModelSpec, choice: Choice = PINNED, places: Places | None = None)
     Raises:
         InputError: the weights are missing, altered or do not fit the architecture.
     """
-    port = spec.port()
-    module, digest = with_weights(spec, port, choice, places or default_places())
-    fold(module)
-    apply, params = pure(module, port, spec.preprocessing)
+    model = known(spec, choice, places)
+    model.apply  # noqa: B018  # now, not when it is first used
+    return model
+
+
+def known(spec: ModelSpec, choice: Choice = PINNED, places: Places | None = None) -> Model:
+    """As :func:`load`, but weights are only identified: their file is found and its checksum known, and it is read
+    when ``apply`` or ``params`` is first asked for.
+
+    Raises:
+        InputError: the weights are missing or altered. That they do not fit is told when they are read.
+    """
+    port, places = spec.port(), places or default_places()
+    pinned = choice.source == PINNED.source
+
+    def make(digest: str | None = None) -> tuple[Apply, Any]:
+        module, _ = with_weights(spec, port, choice, places, digest)
+        fold(module)
+        return pure(module, port, spec.preprocessing)
+
     if port.known_by_answers:
-        digest = _answers(apply, params, spec.preprocessing.size)
-    return Model(spec, apply, params, digest, pinned=choice.source == PINNED.source)
+        made = make()
+        return Model(spec, _answers(*made, spec.preprocessing.size), pinned, lambda: made)
+    file, digest = _found(spec, port, choice, places)
+    if file is not None:
+        digest = digest_once(file)
+    return Model(spec, digest, pinned, partial(make, digest))
 
 
 def pure(module: nnx.Module, port: Port, preprocessing: Preprocessing) -> tuple[Apply, Any]:
@@ -143,35 +175,46 @@ def _answers(apply: Apply, params: Any, size: int) -> str:
     return f"answers {sha.hexdigest()}"
 
 
-def with_weights(spec: ModelSpec, port: Port, choice: Choice, places: Places) -> tuple[nnx.Module, str]:
+def with_weights(
+    spec: ModelSpec, port: Port, choice: Choice, places: Places, expected: str | None = None
+) -> tuple[nnx.Module, str]:
     """The module with the weights chosen, nothing folded, and what :class:`Model` calls their digest.
 
     Raises:
-        InputError: the weights are missing, altered or do not fit the architecture.
+        InputError: the weights are missing, altered, not those of the digest expected, or do not fit the architecture.
     """
-    if choice.source == "random":
-        return port.build(nnx.Rngs(choice.seed)), f"random, seed {choice.seed}"
-    if choice.source == "pinned":
-        if spec.weights is None:
-            if port.namings:
-                raise InputError(
-                    f"no weights of '{spec.name}' are pinned ({spec.summary}): give a file with weights=PATH, "
-                    "or weights=random"
-                )
-            return port.build(nnx.Rngs(0)), "none"
-        source: Source = spec.weights.source
-        names: str | None = spec.weights.names
-    else:
-        if not port.namings and not abstract(port)[1]:
-            raise InputError(f"weights={choice.source}: model '{spec.name}' takes no weights")
-        source, names = LocalFile(Path(choice.source).expanduser()), choice.names
-    file = source.locate(places)
+    file, digest = _found(spec, port, choice, places)
+    if file is None:
+        return port.build(nnx.Rngs(choice.seed if choice.source == "random" else 0)), digest
+    pinned = spec.weights if choice.source == PINNED.source else None
+    names = pinned.names if pinned else choice.names
     data = file.read_bytes()
+    found = hashlib.sha256(data).hexdigest()
+    if expected not in (None, found):
+        raise InputError(f"the weights '{file}' changed after they were looked up; start again")
     if own_file.check_model(data, str(file), spec.name):
         names = own_file.NAME
     elif not port.namings:
         raise InputError(f"{file}: model '{spec.name}' takes no weights but those that were saved of it here")
-    return assemble(port, read_tensors(data, str(file)), str(file), names), sha256_of(file)
+    return assemble(port, read_tensors(data, str(file)), str(file), names), found
+
+
+def _found(spec: ModelSpec, port: Port, choice: Choice, places: Places) -> tuple[Path | None, str]:
+    """The weight file, or what :class:`Model` calls weights that are in none."""
+    if choice.source == "random":
+        return None, f"random, seed {choice.seed}"
+    if choice.source == PINNED.source:
+        if spec.weights is not None:
+            return spec.weights.source.locate(places), ""
+        if port.namings:
+            raise InputError(
+                f"no weights of '{spec.name}' are pinned ({spec.summary}): give a file with weights=PATH, "
+                "or weights=random"
+            )
+        return None, "none"
+    if not port.namings and not abstract(port)[1]:
+        raise InputError(f"weights={choice.source}: model '{spec.name}' takes no weights")
+    return LocalFile(Path(choice.source).expanduser()).locate(places), ""
 
 
 def assemble(port: Port, tensors: Mapping[str, np.ndarray], origin: str, names: str | None = None) -> nnx.Module:
@@ -193,6 +236,11 @@ def assemble(port: Port, tensors: Mapping[str, np.ndarray], origin: str, names: 
 
 def layer_shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
     """Layer name -> shape of one image's activations (height, width, channels), in forward order; no weights."""
+    return dict(_layer_shapes(spec))
+
+
+@lru_cache(maxsize=16)  # seconds for a deep model, and each job of a sweep asks
+def _layer_shapes(spec: ModelSpec) -> dict[str, tuple[int, ...]]:
     port, size = spec.port(), spec.preprocessing.size
     graph, leaves = abstract(port)
     params = nnx.traversals.unflatten_mapping(
@@ -214,9 +262,22 @@ def dotted(path: tuple[Any, ...]) -> str:
     return ".".join(map(str, path))
 
 
+class _OneKey:
+    def __init__(self) -> None:
+        self._key = jax.random.key(0)
+
+    def params(self) -> jax.Array:
+        return self._key
+
+
+def one_key() -> nnx.Rngs:
+    """The same key for every parameter: enough for shapes, of which a stream of keys takes most of the time."""
+    return cast(nnx.Rngs, _OneKey())
+
+
 def abstract(port: Port) -> tuple[nnx.GraphDef, dict[tuple[Any, ...], Any]]:
     """The architecture, and every parameter and statistic by its path: shapes and types without values."""
-    graph, state = nnx.split(nnx.eval_shape(lambda: port.build(nnx.Rngs(0))))
+    graph, state = nnx.split(nnx.eval_shape(lambda: port.build(one_key())))
     return graph, dict(nnx.to_flat_state(state))
 
 

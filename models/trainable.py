@@ -117,8 +117,8 @@ def frozen(trained: Trainable, params: Any, statistics: Any, digest: str) -> Mod
     arrays = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), _flat(params) | _flat(statistics))
     module = nnx.merge(graph, _state(leaves, arrays))
     fold(module)
-    apply, folded = pure(module, port, spec.preprocessing)
-    return Model(spec, apply, folded, digest, pinned=False)
+    made = pure(module, port, spec.preprocessing)
+    return Model(spec, digest, pinned=False, make=lambda: made)
 
 
 def save_weights(path: Path, params: Any, statistics: Any, spec: ModelSpec) -> None:

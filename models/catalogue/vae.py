@@ -7,7 +7,8 @@ from models.spec import ModelSpec
 SPECS = [
     ModelSpec(
         name="vae",
-        summary="convolutional variational autoencoder of 64 pixels with 32 latents; bring your own weights",
+        summary="convolutional variational autoencoder of 64 pixels with 32 latents; train it by 'corticalign pretrain "
+        "objective=vae' or bring your own weights",
         preprocessing=Preprocessing(size=64, interpolation="bilinear", mean=(0.0, 0.0, 0.0), std=(255.0, 255.0, 255.0)),
         port=architecture("vae:vae"),
         weights=None,

@@ -3,10 +3,10 @@
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax import lax
 
 from models.parts.convolution import PRECISION
 from models.parts.linear import Kernel
+from models.parts.strided import transposed
 
 
 class ConvTranspose(nnx.Module):
@@ -25,14 +25,7 @@ class ConvTranspose(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """(size - 1) stride - 2 padding + kernel positions along each axis."""
-        zeros = (self.kernel - 1 - self.padding,) * 2
-        y = lax.conv_general_dilated(
-            x,
-            self.weight[...][::-1, ::-1],
-            (1, 1),
-            (zeros, zeros),
-            lhs_dilation=(self.stride, self.stride),
-            dimension_numbers=("NHWC", "HWOI", "NHWC"),
-            precision=PRECISION,
-        )
+        height, width = ((n - 1) * self.stride - 2 * self.padding + self.kernel for n in x.shape[1:3])
+        zeros = (self.padding, self.padding)
+        y = transposed(x, self.weight[...], (height, width), self.stride, (zeros, zeros), PRECISION)
         return y + self.bias[...]

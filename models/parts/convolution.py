@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from models.parts.strided import strided
+
 PRECISION = lax.Precision.HIGHEST
 
 Padding = tuple[tuple[int, int], tuple[int, int]]
@@ -53,14 +55,11 @@ def dense(images: jax.Array, kernel: jax.Array, stride: int, padding: Padding) -
 
     Equals ``torch.nn.functional.conv2d`` on the padded images, axes aside.
     """
-    return lax.conv_general_dilated(
-        images,
-        kernel,
-        (stride, stride),
-        padding,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        precision=PRECISION,
-    )
+    if stride == 1:
+        return lax.conv_general_dilated(
+            images, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"), precision=PRECISION
+        )
+    return strided(images, kernel, stride, padding, PRECISION)
 
 
 def dense_by_patches(images: jax.Array, kernel: jax.Array, stride: int, padding: Padding) -> jax.Array:

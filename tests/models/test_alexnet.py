@@ -7,9 +7,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from models.architectures.alexnet import alexnet, trunk  # noqa: E402
-from models.port import assemble  # noqa: E402
-from tests.models.parity import check_layers, check_modules, images, ported, randomised, state_of  # noqa: E402
+from models.architectures.alexnet import alexnet, trunk
+from models.port import assemble
+from tests.models.parity import check_layers, check_modules, images, ported, randomised, state_of
 
 
 class AlexNet(torch.nn.Module):

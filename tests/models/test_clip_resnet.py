@@ -9,11 +9,11 @@ from flax import nnx
 
 torch = pytest.importorskip("torch")
 
-from models.architectures.clip_resnet import port  # noqa: E402
-from models.port import assemble  # noqa: E402
-from tests.models.parity import check_layers, check_modules, images, ported, randomised, state_of  # noqa: E402
-from tests.models.reference.clip_resnet import ClipResNet  # noqa: E402
-from tests.models.reference.vit import OpenAIClip  # noqa: E402
+from models.architectures.clip_resnet import port
+from models.port import assemble
+from tests.models.parity import check_layers, check_modules, images, ported, randomised, state_of
+from tests.models.reference.clip_resnet import ClipResNet
+from tests.models.reference.vit import OpenAIClip
 
 # Two stages are enough for blocks with and without a stride and a shortcut; 16 channels for two heads at the end.
 DEPTHS, WIDTH, OUT = (2, 1), 16, 10

@@ -8,10 +8,10 @@ from flax import nnx
 
 torch = pytest.importorskip("torch")
 
-from models.architectures.convnext import port  # noqa: E402
-from models.port import assemble  # noqa: E402
-from models.weights.files import read_tensors  # noqa: E402
-from tests.models.parity import (  # noqa: E402
+from models.architectures.convnext import port
+from models.port import assemble
+from models.weights.files import read_tensors
+from tests.models.parity import (
     check_layers,
     check_modules,
     images,
@@ -19,8 +19,8 @@ from tests.models.parity import (  # noqa: E402
     randomised,
     state_of,
 )
-from tests.models.reference.convnext import ConvNeXt  # noqa: E402
-from tests.models.reference.keras_file import keras_file  # noqa: E402
+from tests.models.reference.convnext import ConvNeXt
+from tests.models.reference.keras_file import keras_file
 
 CHANNELS, DEPTHS = (8, 12, 16), (1, 2, 1)
 # Our layers by their names in torchvision.

@@ -9,12 +9,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from models import zoo  # noqa: E402
-from models.architectures import cornet, cornet_s  # noqa: E402
-from models.parts.group_norm import GroupNorm  # noqa: E402
-from models.port import Port, assemble  # noqa: E402
-from models.weights.files import read_tensors  # noqa: E402
-from tests.models.parity import (  # noqa: E402
+from models import zoo
+from models.architectures import cornet, cornet_s
+from models.parts.group_norm import GroupNorm
+from models.port import Port, assemble
+from models.weights.files import read_tensors
+from tests.models.parity import (
     check_layers,
     check_modules,
     images,
@@ -24,7 +24,7 @@ from tests.models.parity import (  # noqa: E402
     randomised,
     relative_error,
 )
-from tests.models.reference.cornet import RT, S, Z  # noqa: E402
+from tests.models.reference.cornet import RT, S, Z
 
 WIDTHS = (32, 32, 64, 64)
 NETWORKS = {
@@ -67,7 +67,7 @@ def test_recurrent_area_on_the_same_input() -> None:
     network = randomised(reference())
     module = ported(port, network, folded=True)
     seen = observed(network, images(65), r"V4(\.output\.\d)?")
-    outputs = jax.jit(module.V4)(ours(seen["V4"][0]))  # type: ignore[attr-defined]
+    outputs = jax.jit(module.V4)(ours(seen["V4"][0]))  # type: ignore[attr-defined]  # an attribute of the port's own class
     assert len(outputs) == 4
     for step, output in enumerate(outputs):
         assert relative_error(output, seen[f"V4.output.{step}"][1]) < 1e-5, step
@@ -98,7 +98,7 @@ def test_the_authors_file() -> None:
     momenta = {"state": {0: {"momentum_buffer": torch.zeros(3)}}, "param_groups": [{"lr": 0.1, "params": [0]}]}
     torch.save({"flags": {"model": "S", "lr": 0.1}, "epoch": 43, "state_dict": state, "optimizer": momenta}, stream)
     module = assemble(port, read_tensors(stream.getvalue(), "file"), "file")
-    found = jax.tree.leaves(module.V4.norm2_3.running_var)  # type: ignore[attr-defined]
+    found = jax.tree.leaves(module.V4.norm2_3.running_var)  # type: ignore[attr-defined]  # an attribute of the port's own class
     np.testing.assert_array_equal(found[0], network.V4.norm2_3.running_var)
 
 

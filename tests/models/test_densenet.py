@@ -9,10 +9,10 @@ from flax import nnx
 
 torch = pytest.importorskip("torch")
 
-from models.architectures.densenet import densenet121, port  # noqa: E402
-from models.port import assemble  # noqa: E402
-from tests.models.parity import check_layers, check_modules, images, ported, randomised, state_of  # noqa: E402
-from tests.models.reference.densenet import DenseNet  # noqa: E402
+from models.architectures.densenet import densenet121, port
+from models.port import assemble
+from tests.models.parity import check_layers, check_modules, images, ported, randomised, state_of
+from tests.models.reference.densenet import DenseNet
 
 SIZES = (4, (2, 1, 2), 8)
 

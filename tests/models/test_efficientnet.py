@@ -12,9 +12,9 @@ from models.port import Port, assemble
 
 torch = pytest.importorskip("torch")
 
-from models.architectures.efficientnet import Stage, lite0, plan, port  # noqa: E402
-from tests.models.parity import check_layers, check_modules, images, ported, randomised, state_of  # noqa: E402
-from tests.models.reference.inverted_residual import (  # noqa: E402
+from models.architectures.efficientnet import Stage, lite0, plan, port
+from tests.models.parity import check_layers, check_modules, images, ported, randomised, state_of
+from tests.models.reference.inverted_residual import (
     ORIGINAL,
     TIMM,
     Kind,

@@ -12,10 +12,10 @@ from flax import nnx
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from engine.errors import InputError  # noqa: E402
-from models.architectures.levit import port  # noqa: E402
-from models.port import Port, assemble  # noqa: E402
-from tests.models.parity import images, observed, ours, ported, randomised, relative_error  # noqa: E402
+from engine.errors import InputError
+from models.architectures.levit import port
+from models.port import Port, assemble
+from tests.models.parity import images, observed, ours, ported, randomised, relative_error
 
 CHANNELS, DEPTHS, HEADS, KEY = (16, 24, 32), (2, 1, 1), (2, 3, 2), 8
 
@@ -55,9 +55,10 @@ def test_each_module_on_the_same_input(folded: bool) -> None:
         f"{stages}.2.layers.0.module": "stages.2.blocks.0.attn",
     }
     seen = observed(network, images(80), "|".join(map(re.escape, where)))
+    apply = jax.jit(lambda module, x: module(x))
     for name, (given, wanted) in seen.items():
         side = round(given.shape[1] ** 0.5)
-        found = jax.jit(mine[where[name]])(ours(given).reshape(len(given), side, side, -1))
+        found = apply(mine[where[name]], ours(given).reshape(len(given), side, side, -1))
         assert relative_error(as_tokens(found), wanted) < 1e-5, name
     assert set(seen) == set(where)
 

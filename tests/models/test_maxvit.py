@@ -8,10 +8,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from engine.errors import InputError  # noqa: E402
-from models.architectures.maxvit import port  # noqa: E402
-from tests.models.parity import check_layers, check_modules, images, ours, ported, randomised  # noqa: E402
-from tests.models.reference.maxvit import MaxViT  # noqa: E402
+from engine.errors import InputError
+from models.architectures.maxvit import port
+from tests.models.parity import check_layers, check_modules, images, ours, ported, randomised
+from tests.models.reference.maxvit import MaxViT
 
 # A layer that halves the map and one that does not.
 DEPTHS = (2,)

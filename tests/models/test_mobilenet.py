@@ -7,12 +7,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from models.architectures import mobilenet_v2 as v2  # noqa: E402
-from models.architectures import mobilenet_v3 as v3  # noqa: E402
-from models.port import Port  # noqa: E402
-from models.weights.naming import Naming  # noqa: E402
-from tests.models.parity import check_layers, check_modules, images, ported, randomised  # noqa: E402
-from tests.models.reference.inverted_residual import (  # noqa: E402
+from models.architectures import mobilenet_v2 as v2
+from models.architectures import mobilenet_v3 as v3
+from models.port import Port
+from models.weights.naming import Naming
+from tests.models.parity import check_layers, check_modules, images, ported, randomised
+from tests.models.reference.inverted_residual import (
     TIMM,
     Kind,
     Named,

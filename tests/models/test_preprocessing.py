@@ -126,7 +126,7 @@ def test_the_classic_crop_unless_another_is_known() -> None:
     with pytest.raises(ValueError, match="interpolation=nearest"):
         preprocessing(224, "nearest")
     with pytest.raises(ValueError, match="fit=stretch: wanted one of squash, crop"):
-        prepare(noise(4, 4), preprocessing(4), "stretch")  # type: ignore[arg-type]
+        prepare(noise(4, 4), preprocessing(4), "stretch")  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_normalise_is_that_of_the_unit_range() -> None:

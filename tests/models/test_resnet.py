@@ -7,10 +7,10 @@ from flax import nnx
 
 torch = pytest.importorskip("torch")
 
-from models.architectures.resnet import Basic, Bottleneck, port  # noqa: E402
-from models.port import Port  # noqa: E402
-from tests.models.parity import check_layers, check_modules, images, ported, randomised  # noqa: E402
-from tests.models.reference.resnet import ResNet  # noqa: E402
+from models.architectures.resnet import Basic, Bottleneck, port
+from models.port import Port
+from tests.models.parity import check_layers, check_modules, images, ported, randomised
+from tests.models.reference.resnet import ResNet
 
 # Blocks with and without a downsampling branch, with and without a stride: every kind that deeper networks repeat.
 DEPTHS = (2, 1, 1, 2)

@@ -10,13 +10,13 @@ from flax import nnx
 
 torch = pytest.importorskip("torch")
 
-from engine.errors import InputError  # noqa: E402
-from models.architectures.resnet_keras import port_v1, port_v2  # noqa: E402
-from models.parts.norm import fold  # noqa: E402
-from models.port import Port, assemble  # noqa: E402
-from models.weights.files import read_tensors  # noqa: E402
-from tests.models.parity import check_layers, check_modules, images, randomised  # noqa: E402
-from tests.models.reference.resnet_keras import ResNet, keras_file, keras_layers  # noqa: E402
+from engine.errors import InputError
+from models.architectures.resnet_keras import port_v1, port_v2
+from models.parts.norm import fold
+from models.port import Port, assemble
+from models.weights.files import read_tensors
+from tests.models.parity import check_layers, check_modules, images, randomised
+from tests.models.reference.resnet_keras import ResNet, keras_file, keras_layers
 
 # First and last blocks of a stage that halves the picture and of one that does not, and a block between them.
 DEPTHS, WIDTH = (2, 3), 8

@@ -15,14 +15,14 @@ from flax import nnx
 
 torch = pytest.importorskip("torch")
 
-from torch.nn import functional  # noqa: E402
+from torch.nn import functional
 
-from engine.errors import InputError  # noqa: E402
-from models.architectures.resnet import Basic, Bottleneck, port  # noqa: E402
-from models.port import assemble  # noqa: E402
-from models.weights.files import read_tensors  # noqa: E402
-from tests.models.parity import check_layers, images, ported, randomised  # noqa: E402
-from tests.models.reference.resnet import ResNet  # noqa: E402
+from engine.errors import InputError
+from models.architectures.resnet import Basic, Bottleneck, port
+from models.port import assemble
+from models.weights.files import read_tensors
+from tests.models.parity import check_layers, images, ported, randomised
+from tests.models.reference.resnet import ResNet
 
 DEPTHS = (2, 1, 1, 1)
 # Names do not depend on the kind of block; the smaller one saves time.

@@ -6,9 +6,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from models.architectures.squeezenet import squeezenet1_0, squeezenet1_1  # noqa: E402
-from tests.models.parity import check_layers, check_modules, images, ported, randomised  # noqa: E402
-from tests.models.reference.squeezenet import SqueezeNet  # noqa: E402
+from models.architectures.squeezenet import squeezenet1_0, squeezenet1_1
+from tests.models.parity import check_layers, check_modules, images, ported, randomised
+from tests.models.reference.squeezenet import SqueezeNet
 
 A, B, C, D = (16, 64), (32, 128), (48, 192), (64, 256)
 NETWORKS = {

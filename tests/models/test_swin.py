@@ -11,10 +11,10 @@ from flax import nnx
 
 torch = pytest.importorskip("torch")
 
-from models.architectures.swin import port  # noqa: E402
-from models.port import assemble  # noqa: E402
-from models.weights.files import read_tensors  # noqa: E402
-from tests.models.parity import (  # noqa: E402
+from models.architectures.swin import port
+from models.port import assemble
+from models.weights.files import read_tensors
+from tests.models.parity import (
     check_layers,
     check_modules,
     images,
@@ -25,7 +25,7 @@ from tests.models.parity import (  # noqa: E402
     relative_error,
     state_of,
 )
-from tests.models.reference.swin import Swin  # noqa: E402
+from tests.models.reference.swin import Swin
 
 # Blocks without and with a shift: below on maps of several windows, with and without padding, and of one.
 CHANNELS, DEPTHS, HEADS, WINDOW = 8, (2, 2), (1, 2), 4

@@ -9,12 +9,12 @@ from flax import nnx
 
 torch = pytest.importorskip("torch")
 
-from engine.errors import InputError  # noqa: E402
-from models import zoo  # noqa: E402
-from models.architectures.vae import vae  # noqa: E402
-from models.parts.conv_transpose import ConvTranspose  # noqa: E402
-from models.parts.linear import Kernel  # noqa: E402
-from tests.models.parity import (  # noqa: E402
+from engine.errors import InputError
+from models import zoo
+from models.architectures.vae import vae
+from models.parts.conv_transpose import ConvTranspose
+from models.parts.linear import Kernel
+from tests.models.parity import (
     check_layers,
     check_modules,
     images,
@@ -23,7 +23,7 @@ from tests.models.parity import (  # noqa: E402
     randomised,
     relative_error,
 )
-from tests.models.reference.vae import VAE  # noqa: E402
+from tests.models.reference.vae import VAE
 
 LAYERS = (*vae().layers, "reconstruction")
 

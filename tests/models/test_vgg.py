@@ -6,11 +6,11 @@ from flax import nnx
 
 torch = pytest.importorskip("torch")
 
-from models.architectures.vgg import VGG19, port, vgg19_bn  # noqa: E402
-from models.port import assemble  # noqa: E402
-from models.weights.naming import Tensors  # noqa: E402
-from tests.models.parity import check_layers, check_modules, images, ported, randomised, state_of  # noqa: E402
-from tests.models.reference.vgg import VGG  # noqa: E402
+from models.architectures.vgg import VGG19, port, vgg19_bn
+from models.port import assemble
+from models.weights.naming import Tensors
+from tests.models.parity import check_layers, check_modules, images, ported, randomised, state_of
+from tests.models.reference.vgg import VGG
 
 STAGES, HIDDEN = ((8,), (8, 16), (16, 16)), 32
 

@@ -11,11 +11,11 @@ from flax import nnx
 
 torch = pytest.importorskip("torch")
 
-from engine.errors import InputError  # noqa: E402
-from models.architectures.vit import Form, Size, VisionTransformer, port  # noqa: E402
-from models.port import Port, assemble  # noqa: E402
-from models.weights.files import read_tensors  # noqa: E402
-from tests.models.parity import (  # noqa: E402
+from engine.errors import InputError
+from models.architectures.vit import Form, Size, VisionTransformer, port
+from models.port import Port, assemble
+from models.weights.files import read_tensors
+from tests.models.parity import (
     check_layers,
     check_modules,
     images,
@@ -25,8 +25,8 @@ from tests.models.parity import (  # noqa: E402
     relative_error,
     state_of,
 )
-from tests.models.reference.keras_file import keras_file  # noqa: E402
-from tests.models.reference.vit import OpenAIClip, OpenAITower, TimmViT, TorchvisionViT  # noqa: E402
+from tests.models.reference.keras_file import keras_file
+from tests.models.reference.vit import OpenAIClip, OpenAITower, TimmViT, TorchvisionViT
 
 # Two blocks: one whose input is the tokens and one whose input is a block. Three heads tell heads from channels.
 SIZE = Size(48, 2, 3)

@@ -8,12 +8,12 @@ from flax import nnx
 
 torch = pytest.importorskip("torch")
 
-from models import zoo  # noqa: E402
-from models.architectures import vonenet  # noqa: E402
-from models.architectures.vonenet_gabors import KERNEL, PIXELS_PER_DEGREE, filters, parameters  # noqa: E402
-from tests.models.parity import check_layers, check_modules, images, ported, randomised, state_of  # noqa: E402
-from tests.models.reference.vonenet import ResNetBehind, cornet_behind  # noqa: E402
-from tests.models.reference.vonenet import vonenet as reference  # noqa: E402
+from models import zoo
+from models.architectures import vonenet
+from models.architectures.vonenet_gabors import KERNEL, PIXELS_PER_DEGREE, filters, parameters
+from tests.models.parity import check_layers, check_modules, images, ported, randomised, state_of
+from tests.models.reference.vonenet import ResNetBehind, cornet_behind
+from tests.models.reference.vonenet import vonenet as reference
 
 DEPTHS = (1, 1)
 WIDTHS = (64, 16, 16, 32)

@@ -1,8 +1,10 @@
 """The models by name: what is promised of each without and with its weights."""
 
+import hashlib
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +14,7 @@ from flax import nnx
 
 from engine.errors import InputError
 from models import zoo
-from models.port import Choice, Model, load
+from models.port import Choice, Model, known, load, one_key
 from models.preprocessing import normalise
 from models.weights.sources import PackagedFile
 from tests.models.parameters import PARAMETERS
@@ -53,7 +55,7 @@ def test_parameters_and_layers(name: str) -> None:
     order: list[str] = []
 
     def forward(images: jax.Array) -> dict[str, jax.Array]:
-        module = port.build(nnx.Rngs(0))
+        module = port.build(one_key())
         counted = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(module, nnx.Param)))
         assert counted == PARAMETERS[name]
         layers = module(images)
@@ -160,6 +162,19 @@ def test_weights_from_a_file_of_the_users_own(model: Model) -> None:
     again = load(model.spec, Choice(str(path)))
     assert again.weights_digest == model.weights_digest
     assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), again.params, model.params))
+
+
+def test_weights_are_identified_before_they_are_read(model: Model, tmp_path: Path) -> None:
+    file = tmp_path / "weights.safetensors"
+    file.write_bytes(Path(model.spec.weights.source.locate(None)).read_bytes())
+    found = known(model.spec, Choice(str(file)))
+    assert found.weights_digest == model.weights_digest
+    assert "_made" not in vars(found)
+    file.write_bytes(b"other")  # as long as they are not read, they may change
+    assert known(model.spec, Choice(str(file))).weights_digest == hashlib.sha256(b"other").hexdigest()
+    file.write_bytes(Path(model.spec.weights.source.locate(None)).read_bytes() + b"more")
+    with pytest.raises(InputError, match="changed after they were looked up"):
+        _ = found.params
 
 
 def test_random_weights_follow_their_seed() -> None:

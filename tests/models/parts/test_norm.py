@@ -56,7 +56,7 @@ def test_fold_equals_the_definition(bias: bool, scale: bool, named: bool) -> Non
     fold(module)
     assert norm.folded
     assert not nnx.state(module, nnx.BatchStat)
-    folded = units @ np.asarray(conv.weight[...])[0, 0] + np.asarray(conv.bias[...])  # type: ignore[index]
+    folded = units @ np.asarray(conv.weight[...])[0, 0] + np.asarray(conv.bias[...])  # type: ignore[index]  # a bias there is
     np.testing.assert_allclose(norm(folded), wanted, rtol=0, atol=1e-12)
 
 

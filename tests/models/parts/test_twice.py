@@ -17,7 +17,7 @@ from flax import nnx
 from models.architectures.gabor import Gabor
 from models.parts.activation import gelu, root
 from models.parts.attention import attend
-from models.parts.convolution import dense_by_patches, depthwise
+from models.parts.convolution import dense, dense_by_patches, depthwise
 from models.parts.group_norm import GroupNorm
 from models.parts.norm import BatchNorm, LayerNorm
 from models.parts.pool import adaptive_average_pool, average_pool, max_pool
@@ -67,6 +67,7 @@ PARTS: dict[str, Part] = {
     "GELU": lambda x, w: gelu(x * w[0, 0, 0]),
     "squeeze and excitation": squeezed,
     "depthwise, in a loop": lambda x, w: depthwise(x, jnp.tile(w[:, :, :1], (3, 3, 1, 1))[:7, :7], 1, ((3, 3), (3, 3))),
+    "with a stride": lambda x, w: dense(x, w, 2, ZEROS),
     "over patches": lambda x, w: dense_by_patches(x, w, 2, ZEROS),
     "energy": lambda x, w: root(jnp.square(x) + jnp.square(x[:, ::-1] * w[0, 0, 0])),
 }

@@ -71,7 +71,7 @@ def cropped(image: np.ndarray, size: int, resize: int, interpolation: str) -> np
         image = resized(image, int(resize * height / width), resize, interpolation)
     else:
         image = resized(image, resize, int(resize * width / height), interpolation)
-    top, left = int(round((image.shape[0] - size) / 2.0)), int(round((image.shape[1] - size) / 2.0))  # noqa: RUF046
+    top, left = int(round((image.shape[0] - size) / 2.0)), int(round((image.shape[1] - size) / 2.0))  # noqa: RUF046  as torchvision writes it
     return np.stack([image[top + row, left : left + size] for row in range(size)])
 
 
