@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from engine.errors import InputError
+from engine.solvers.blocks import limited
 from engine.solvers.fold_weights import fold_weights, leave_one_out_weights, outside, residual_inverse
 from engine.solvers.nested import breakdown
 from engine.solvers.scoring import Selection, negative_mse, pearson, r2
@@ -91,18 +92,23 @@ def layouts_of(parts: tuple[np.ndarray, ...] | None, stimuli: int) -> list[Layou
     ]
 
 
+def held_most() -> int:
+    """Bytes of what is worked on side by side."""
+    return limited(HELD)
+
+
 def _blocks(centred: np.ndarray, layouts: Sequence[Layout], candidates: int) -> Iterator[tuple[slice, list[Block]]]:
     """Ranges of targets in equally wide blocks, as many at a time as may be held with the scores of all candidates.
 
     What lies outside each fold is copied: XLA would copy a slice for each product with it.
     """
     stimuli, targets = centred.shape
-    widest = CPU_WIDTH if jax.default_backend() == "cpu" else ACCELERATOR_WIDTH
+    widest = CPU_WIDTH if jax.default_backend() == "cpu" else limited(ACCELERATOR_WIDTH)
     width = -(-targets // -(-targets // widest))
     if width > STEP:
         width = -(-width // STEP) * STEP
     copies = sum(len(layout.sizes or (1,)) for layout in layouts)
-    step = width * max(1, HELD // (width * (copies * stimuli * centred.itemsize + 8 * candidates)))
+    step = width * max(1, held_most() // (width * (copies * stimuli * centred.itemsize + 8 * candidates)))
     for start in range(0, targets, step):
         part = slice(start, min(start + step, targets))
         blocks = []
@@ -173,7 +179,7 @@ def _search(
     # On a CPU every product is large enough by itself; an accelerator is busier with several penalties side by side.
     together = 1
     if jax.default_backend() != "cpu":
-        together = min(len(grid), max(1, HELD // (8 * kernels[0].nbytes)))
+        together = min(len(grid), max(1, held_most() // (8 * kernels[0].nbytes)))
     waiting: deque[tuple[int, slice, list[jax.Array]]] = deque()
 
     def settle(left: int) -> None:

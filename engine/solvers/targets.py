@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from engine.solvers.blocks import limited
 from engine.solvers.missing import Pattern, Responses, columns
 
 CPU_WIDTH = 256  # targets per device and block: few enough that sums stay in cache from product to product
@@ -73,10 +74,15 @@ def over_targets(work: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
 def block_width(targets: int, mesh: Mesh) -> int:
     """Targets in a block: the same in all; on each device a multiple of 64, which products are quicker with."""
     devices = mesh.devices.size
-    widest = (CPU_WIDTH if mesh.devices.flat[0].platform == "cpu" else ACCELERATOR_WIDTH) * devices
+    widest = (CPU_WIDTH if mesh.devices.flat[0].platform == "cpu" else limited(ACCELERATOR_WIDTH)) * devices
     count = -(-targets // widest)
     each = -(-targets // (count * devices))
     return (each if count == 1 else -(-each // 64) * 64) * devices
+
+
+def held_most() -> int:
+    """Bytes of responses that stay on the devices."""
+    return limited(HELD)
 
 
 class TargetBlocks:
@@ -91,7 +97,7 @@ class TargetBlocks:
         self._rows = pattern.stimuli[order]
         self._dtype, self._sharding = dtype, NamedSharding(mesh, TARGETS)
         self._width = block_width(len(pattern.targets), mesh)
-        held = len(pattern.targets) * len(order) * np.dtype(dtype).itemsize <= HELD
+        held = len(pattern.targets) * len(order) * np.dtype(dtype).itemsize <= held_most()
         self._held = list(self._read()) if held else None
 
     def __iter__(self) -> Iterator[jax.Array]:

@@ -7,6 +7,16 @@ No JAX is imported here, and pyarrow only by ``results``.
 
 from engine.store.atomic import check_writable, write_file, write_folder
 from engine.store.identity import key
-from engine.store.summaries import evict, load_summary, save_summary, size_limit
+from engine.store.summaries import evict, has_summary, load_summary, save_summary, size_limit
 
-__all__ = ["check_writable", "evict", "key", "load_summary", "save_summary", "size_limit", "write_file", "write_folder"]
+__all__ = [
+    "check_writable",
+    "evict",
+    "has_summary",
+    "key",
+    "load_summary",
+    "save_summary",
+    "size_limit",
+    "write_file",
+    "write_folder",
+]

@@ -8,9 +8,12 @@ and whichever renames last leaves it. Temporary names start with a dot, which re
 import contextlib
 import os
 import shutil
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
 from typing import BinaryIO
@@ -91,17 +94,64 @@ def check_writable(folder: Path) -> None:
         ) from error
 
 
-def abandoned(folder: Path) -> Iterator[Path]:
-    """Temporary files below ``folder`` whose writers were killed: untouched for a day."""
+def abandoned(folder: Path, pattern: str = "**/") -> Iterator[Path]:
+    """Temporary files and folders below ``folder`` whose writers were killed.
+
+    Of a writer in this machine (and container) that is whoever runs no more; what another machine may have written
+    must be untouched for a day.
+
+    Args:
+        pattern: of the folders below to look into; the empty one is ``folder`` itself alone.
+    """
     before = time.time() - ABANDONED
-    for path in folder.rglob(f".*{PART}"):
-        with contextlib.suppress(FileNotFoundError):
-            if path.stat().st_mtime < before:
+    for path in folder.glob(f"{pattern}.*{PART}"):
+        with contextlib.suppress(OSError):  # its writer has just renamed it
+            writer = path.name.removesuffix(PART).rpartition(".")[2].split("-")
+            if len(writer) == 3 and writer[0] == _machine() and writer[1].isdecimal():
+                gone = not runs(int(writer[1]))
+            else:
+                inside = path.rglob("*") if path.is_dir() else ()
+                gone = max(each.stat().st_mtime for each in (path, *inside)) < before
+            if gone:
                 yield path
 
 
+def tidy(folder: Path, pattern: str = "**/") -> None:
+    """Removes what :func:`abandoned` finds."""
+    for path in list(abandoned(folder, pattern)):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+
+
+def runs(process: int) -> bool:
+    """Whether a process of this machine (and container) runs; one that has ended and waits for its parent does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except OSError:
+        if Path("/proc/self/stat").exists():
+            return False
+    try:
+        os.kill(process, 0)
+    except OSError as error:
+        return isinstance(error, PermissionError)
+    return True
+
+
+@lru_cache(maxsize=1)
+def _machine() -> str:
+    """Of processes that have one numbering: the host, since it was started, and the container."""
+    parts = [socket.gethostname()]
+    with contextlib.suppress(OSError):
+        parts += [Path("/proc/sys/kernel/random/boot_id").read_text(), os.readlink("/proc/self/ns/pid")]
+    return sha256("\0".join(parts).encode()).hexdigest()[:8]
+
+
 def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{token_hex(8)}{PART}")
+    """Says who writes it, so that what a killed writer leaves can be told from what is being written."""
+    return path.with_name(f".{path.name}.{_machine()}-{os.getpid()}-{token_hex(4)}{PART}")
 
 
 def _rename(temporary: Path, path: Path) -> None:

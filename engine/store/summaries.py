@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 import numpy as np
 
 from engine.errors import InputError
-from engine.store.atomic import abandoned, write_file
+from engine.store.atomic import tidy, write_file
 
 if TYPE_CHECKING:
     from engine.gram import Summary
@@ -68,6 +68,11 @@ def save_summary(folder: Path, name: str, summary: "Summary") -> None:
     write_file(_path(folder, name), fill)
 
 
+def has_summary(folder: Path, name: str) -> bool:
+    """Whether there is an entry of that key. It is not read, so it may turn out to be damaged."""
+    return _path(folder, name).is_file()
+
+
 def entries(folder: Path) -> list[Entry]:
     """All that is kept, least recently used first."""
     found = []
@@ -83,8 +88,8 @@ def evict(folder: Path, limit: float) -> list[Entry]:
 
     Returns what was removed. A process that was about to read one computes it again.
     """
-    for path in abandoned(folder / "summaries"):
-        path.unlink(missing_ok=True)
+    for own in ("summaries", "pixels"):
+        tidy(folder / own)
     kept = entries(folder)
     total, removed = sum(entry.size for entry in kept), []
     for entry in kept:

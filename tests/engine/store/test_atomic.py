@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -135,3 +136,59 @@ def test_only_old_temporary_files_are_abandoned(tmp_path: Path) -> None:
         path.write_bytes(b"")
     os.utime(old, (time.time() - 2 * atomic.ABANDONED,) * 2)
     assert list(atomic.abandoned(tmp_path)) == [old]
+
+
+def _half_written(folder: Path) -> None:
+    def half(temporary: Path) -> None:
+        (temporary / "table").write_bytes(CONTENT)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    store.write_folder(folder / "result", half)
+
+
+def test_what_a_killed_writer_leaves_is_removed_and_a_living_ones_and_another_machines_is_not(tmp_path: Path) -> None:
+    worker = multiprocessing.get_context("spawn").Process(target=_half_written, args=(tmp_path,))
+    worker.start()
+    worker.join()
+    (left,) = tmp_path.iterdir()
+    assert (left / "table").read_bytes() == CONTENT
+    elsewhere = left.with_name(left.name.replace(atomic._machine(), "0" * 8))
+    elsewhere.write_bytes(b"")
+    seen: list[list[Path]] = []
+
+    def write(file: BinaryIO) -> None:
+        file.write(CONTENT)
+        atomic.tidy(tmp_path)
+        seen.append(sorted(tmp_path.iterdir()))
+
+    store.write_file(tmp_path / "entry", write)
+    assert not left.exists()
+    assert elsewhere in seen[0]
+    assert len(seen[0]) == 2  # that one and what is being written
+    assert (tmp_path / "entry").read_bytes() == CONTENT
+
+
+def test_only_the_folders_asked_for_are_tidied(tmp_path: Path) -> None:
+    below = tmp_path / "below" / f".a{atomic.PART}"
+    below.parent.mkdir()
+    below.write_bytes(b"")
+    os.utime(below, (time.time() - 2 * atomic.ABANDONED,) * 2)
+    atomic.tidy(tmp_path, "")
+    assert below.exists()
+    atomic.tidy(tmp_path)
+    assert not below.exists()
+
+
+def test_which_processes_run() -> None:
+    assert atomic.runs(os.getpid())
+    ended = multiprocessing.get_context("fork").Process(target=int) if hasattr(os, "fork") else None
+    assert ended is not None
+    ended.start()
+    process = ended.pid
+    assert process is not None
+    deadline = time.monotonic() + 60
+    while atomic.runs(process) and time.monotonic() < deadline:  # not waited for: it stays as a zombie
+        time.sleep(0.01)
+    assert not atomic.runs(process)
+    ended.join()
+    assert not atomic.runs(process)
