@@ -3,12 +3,14 @@
 One forward pass serves all layers that fit the budget together; the rest is done in further passes, of which
 every one is compiled only up to its deepest layer. Early layers are large and cheap to recompute, so this costs
 little and needs no disk. A layer larger than the whole budget is taken in slices of its units.
+Several devices share the stimuli and then the layers (``spread.py``).
 """
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,11 +18,11 @@ import numpy as np
 
 from engine.errors import InputError
 from engine.gram import Summary, add, check_finite, summarise
+from engine.spread import Blocks, Read, Slice, device_mesh, on_all, spread_summaries
 
 Take = Callable[[Mapping[str, jax.Array]], Any]
 Apply = Callable[[Any, jax.Array, Take], Any]
 """(params, images, take) -> take(layer -> images x ...), as :class:`models.port.Apply` says."""
-Read = Callable[[Sequence[jax.Array], int], None]
 
 # Images in one call. On a CPU few, so that the memory of one call serves the next instead of going back to the system.
 BATCH = {"cpu": 16}
@@ -28,14 +30,6 @@ BATCH_ELSEWHERE = 128
 ROWS = 160  # stimuli in one block of the Gram matrix: large enough for the product, small enough to skip half
 MOST_BLOCKS = 4  # more spare little of the half that symmetry gives, in products that run slower
 WIDEST = 131_072  # units of one matrix product; a CPU multiplies longer rows at two thirds of the speed
-
-
-class Slice(NamedTuple):
-    """Units ``start`` to ``stop`` of one layer, flattened."""
-
-    layer: str
-    start: int
-    stop: int
 
 
 def plan(units: Mapping[str, int], stimuli: int, budget: int) -> list[list[Slice]]:
@@ -77,6 +71,7 @@ def layer_summaries(
     budget: int,
     advance: Callable[[int], None] = lambda images: None,
     read: Mapping[str, Read] = MappingProxyType({}),
+    devices: Sequence[jax.Device] | None = None,
 ) -> Iterator[tuple[str, Summary]]:
     """Yields (layer, summary) for every layer in ``units``, as soon as each is complete.
 
@@ -88,18 +83,24 @@ def layer_summaries(
         advance: called after each batch with the number of images done.
         read: layer -> shown every block of its units (row blocks, number of the first unit) before they are dropped;
             it must not keep or change them.
+        devices: that share the work; all of all processes by default, each of which must call this with the same.
 
     Raises:
         InputError: an activation is not finite; names the layer and counts the stimuli.
     """
     n = len(images)
+    mesh = device_mesh(devices or jax.devices())
+    several = mesh.devices.size > 1
+    if several:
+        params = on_all(params, mesh)
     unfinished: dict[str, Summary] = {}
     for pieces in plan(units, n, budget):
-        blocks = _capture(apply, params, pieces, images, advance)
-        for piece in pieces:
-            if piece.layer in read:
-                read[piece.layer](blocks[piece], piece.start)
-            summary = summarise(blocks.pop(piece), n)
+        forward, form = taking(apply, tuple(pieces)), blocks_of(n)
+        if several:
+            made = spread_summaries(forward, params, pieces, images, form, mesh, advance, read)
+        else:
+            made = _summaries(forward, params, pieces, images, form, advance, read)
+        for piece, summary in made:
             check_finite(piece.layer, np.isfinite(np.diagonal(summary.gram)), "the weights")
             if piece.layer in unfinished:
                 summary = add(unfinished.pop(piece.layer), summary)
@@ -114,36 +115,69 @@ def image_passes(units: Mapping[str, int], stimuli: int, budget: int) -> int:
     return len(plan(units, stimuli, budget)) * stimuli
 
 
-def _capture(
-    apply: Apply,
-    params: object,
-    pieces: Sequence[Slice],
-    images: np.ndarray,
-    advance: Callable[[int], None],
-) -> dict[Slice, list[jax.Array]]:
-    """Activations of the pieces for all images, as equal row blocks (stimuli x units), padded at the end."""
-    n = len(images)
-    block_count = min(max(1, round(n / ROWS)), MOST_BLOCKS)
-    most = BATCH.get(jax.default_backend(), BATCH_ELSEWHERE)
-    batches = math.ceil(n / block_count / most)  # in one block
-    batch = 4 * math.ceil(n / (block_count * batches) / 4)  # models may take a few images at a time
-    rows = batch * batches
+def batch_size(stimuli: int) -> int:
+    """Images in one call of the model."""
+    return blocks_of(stimuli).batch
 
-    @jax.jit
-    def forward(params: object, batch_of_images: jax.Array) -> list[jax.Array]:
-        return apply(params, batch_of_images, units)
+
+def blocks_of(stimuli: int) -> Blocks:
+    """Equal row blocks of equal batches; the last is filled up."""
+    count = min(max(1, round(stimuli / ROWS)), MOST_BLOCKS)
+    most = BATCH.get(jax.default_backend(), BATCH_ELSEWHERE)
+    batches = math.ceil(stimuli / count / most)  # in one block
+    batch = 4 * math.ceil(stimuli / (count * batches) / 4)  # models may take a few images at a time
+    return Blocks(math.ceil(stimuli / (batch * batches)), batches, batch)
+
+
+@lru_cache(maxsize=2)  # the same function again is not traced and compiled again
+def taking(apply: Apply, pieces: tuple[Slice, ...]) -> Callable[[Any, jax.Array], list[jax.Array]]:
+    """The model up to the deepest of the pieces: (params, images) -> images x width of each."""
 
     def units(layers: Mapping[str, jax.Array]) -> list[jax.Array]:
         flat = {piece.layer: layers[piece.layer].reshape(len(layers[piece.layer]), -1) for piece in pieces}
         return [flat[piece.layer][:, piece.start : piece.stop] for piece in pieces]
 
+    def forward(params: Any, images: jax.Array) -> list[jax.Array]:
+        found: list[jax.Array] = apply(params, images, units)
+        return found
+
+    return forward
+
+
+def _summaries(
+    forward: Callable[[Any, jax.Array], list[jax.Array]],
+    params: Any,
+    pieces: Sequence[Slice],
+    images: np.ndarray,
+    form: Blocks,
+    advance: Callable[[int], None],
+    read: Mapping[str, Read],
+) -> Iterator[tuple[Slice, Summary]]:
+    """Of each piece, on one device."""
+    blocks = _capture(forward, params, pieces, images, form, advance)
+    for piece in pieces:
+        if piece.layer in read:
+            read[piece.layer](blocks[piece], piece.start)
+        yield piece, summarise(blocks.pop(piece), len(images))
+
+
+def _capture(
+    forward: Callable[[Any, jax.Array], list[jax.Array]],
+    params: Any,
+    pieces: Sequence[Slice],
+    images: np.ndarray,
+    form: Blocks,
+    advance: Callable[[int], None],
+) -> dict[Slice, list[jax.Array]]:
+    """Activations of the pieces for all images, as equal row blocks (stimuli x units), padded at the end."""
+    n, run = len(images), jax.jit(forward)
     blocks: dict[Slice, list[jax.Array]] = {piece: [] for piece in pieces}
-    for first in range(0, n, rows):
-        buffers = [jnp.zeros((rows, piece.stop - piece.start), jnp.float32) for piece in pieces]
-        for start in range(first, min(first + rows, n), batch):
-            part = images[start : start + batch]
-            padded = np.concatenate([part, np.zeros((batch - len(part), *part.shape[1:]), part.dtype)])
-            buffers = _write(buffers, forward(params, jnp.asarray(padded)), start - first)
+    for first in range(0, n, form.rows):
+        buffers = [jnp.zeros((form.rows, piece.width), jnp.float32) for piece in pieces]
+        for start in range(first, min(first + form.rows, n), form.batch):
+            part = images[start : start + form.batch]
+            padded = np.concatenate([part, np.zeros((form.batch - len(part), *part.shape[1:]), part.dtype)])
+            buffers = _write(buffers, run(params, jnp.asarray(padded)), start - first)
             jax.block_until_ready(buffers)
             advance(len(part))
         for piece, buffer in zip(pieces, buffers, strict=True):

@@ -14,6 +14,7 @@ from engine.solvers.choice import Choice, Part, in_pairs, joined_targets, scatte
 from engine.solvers.folds import Split, check_splits, restrict
 from engine.solvers.missing import Pattern, Responses, patterns
 from engine.solvers.scoring import SELECTIONS, Selection
+from engine.solvers.shares import divided, over_processes
 from engine.solvers.targets import Route, TargetBlocks, target_mesh
 from engine.solvers.threads import one_for_lapack
 
@@ -80,8 +81,12 @@ def solve(
 ) -> list[NestedRidge]:
     """Nested cross-validation of every layer of the source; ``grid`` is penalties x layers.
 
-    See ``engine.solvers.ridge.nested_ridge`` for the arguments, which ``check`` has seen.
+    See ``engine.solvers.ridge.nested_ridge`` for the arguments, which ``check`` has seen. Several processes, all of
+    which must call this, divide targets that choose their penalties alone.
     """
+    if rules.devices is None and rules.groups is None and divided(responses.shape[1]):
+        alone = rules._replace(devices=jax.local_devices())
+        return over_processes(lambda part: solve(source, stimuli, part, splits, grid, alone), responses)
     splits = check_splits(splits, stimuli)
     for number, split in enumerate(splits, start=1):
         check_scorable(split.validation, rules.selection, f"fold {number} of {len(splits)}")
