@@ -3,7 +3,7 @@
 The numbers come from the files beside this one and from engine.training; here they are put in order.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,19 +17,19 @@ from engine.harmonize.alignment import HUMAN_CEILING, Alignment, alignment_diffe
 from engine.harmonize.division import Chosen, Division, check_labels, divide
 from engine.harmonize.human_maps import evaluation_maps, training_maps
 from engine.harmonize.judge import Judge, Judged, Pictures, pictures
-from engine.harmonize.loss import FROZEN, Harmonizer, harmonizer, with_original
+from engine.harmonize.loss import FROZEN, Harmonizer, classifier, harmonizer, with_original
 from engine.predictor import Stages
-from engine.training.batches import Order, training_batches
-from engine.training.checkpoints import Checkpoints
+from engine.training.batches import Order, most_of_first, training_batches
+from engine.training.course import Judging, run_course
 from engine.training.examples import Examples
 from engine.training.heads import split_heads
-from engine.training.loop import Evaluation, Report, train
+from engine.training.loop import Report
+from engine.training.natural import Spared
 from engine.training.optimiser import Settings, make_optimiser
-from engine.training.state import TrainState, initial_state
-from engine.training.step import make_step
-from models.preprocessing import normalise
+from models.preprocessing import Preprocessing, normalise
 from models.trainable import Trainable, kernels
 
+SPARED = 1000  # pictures of a source from which the natural gradient draws those whose answers are to stay
 ADMISSIBLE = "admissible_alignment"  # the alignment; -1 where the model's answers have changed too much
 
 
@@ -149,7 +149,10 @@ def align(
         params = with_original(model.params, model.statistics)
         decayed = {name: decayed.get(name, jax.tree.map(lambda _: False, part)) for name, part in params.items()}
         optimiser = replace(optimiser, multipliers={**optimiser.multipliers, **FROZEN})
-    objective = harmonizer(model.forward, readout, decayed, to_float, loss._replace(train=not plan.frozen_statistics))
+    loss = loss._replace(train=not plan.frozen_statistics)
+    if data.others is not None and jax.device_count() == 1:  # several share a batch by place, which sorting would undo
+        loss = loss._replace(mapped=most_of_first([plan.share, 1 - plan.share], plan.batch))
+    objective = harmonizer(model.forward, readout, decayed, to_float, loss)
     make_optimiser(optimiser, params, batches=plan.steps, batches_per_epoch=1)  # refuses before anything runs
     judge = Judge(logits, to_float, plan.seed)
     start = (model.params, model.statistics)
@@ -171,12 +174,10 @@ def align(
             same.append(judge.answers(state, getattr(others, part).images) == elsewhere[part])
         return np.concatenate(same)
 
-    def judged(state: TrainState) -> tuple[Any, Any]:
-        return split_heads(state.ema if plan.ema else state.params)[0], state.statistics
-
-    def scores(state: TrainState) -> dict[str, float]:
-        now = judge(judged(state), with_maps.selection)
-        value, same = _mean(now.alignment), float(agreement(judged(state), "selection", chosen_before, now).mean())
+    def scores(state: tuple[Any, Any]) -> dict[str, float]:
+        state = _without_heads(*state)
+        now = judge(state, with_maps.selection)
+        value, same = _mean(now.alignment), float(agreement(state, "selection", chosen_before, now).mean())
         return {
             "alignment": value,
             "alignment_with_others_maps": _mean(now.others),
@@ -192,31 +193,40 @@ def align(
     batches = training_batches(sources, weights, preprocessing, order, maps, (plan.smallest_view, 1.0))
     per_epoch = max(1, sum(len(source) for source in sources) // plan.batch)
     rule = make_optimiser(optimiser, params, batches=plan.steps, batches_per_epoch=per_epoch, decayed=decayed)
-    step = make_step(objective, rule, frozen_statistics=plan.frozen_statistics, ema=plan.ema, remat=plan.remat)
-    state = initial_state(params, model.statistics, rule, seed=plan.seed, ema=plan.ema is not None)
-    checkpoints = Checkpoints(folder / "checkpoints", identity, keep=plan.keep)
-    try:
-        last = train(
-            state,
-            step,
-            batches,
-            steps=plan.steps,
-            checkpoints=checkpoints,
-            checkpoint_every=plan.checkpoint_every,
-            log=folder / "log",
-            evaluation=Evaluation(scores, ADMISSIBLE, plan.every, plan.patience),
-            report=report,
-        )
-        best = checkpoints.best
-        assert best is not None
-        found = judged(checkpoints.restore(last, best))
-    finally:
-        checkpoints.close()
+    spared = None
+    if rule.natural:
+        spared = Spared(classifier(model.forward, readout, to_float), _some(sources, preprocessing, plan.seed))
+    kept = run_course(
+        (params, model.statistics),
+        objective,
+        rule,
+        batches,
+        Judging(scores, ADMISSIBLE, plan.patience),
+        plan,
+        folder=folder,
+        identity=identity,
+        report=report,
+        spared=spared,
+    )
+    found = _without_heads(kept.params, kept.statistics)
     after = judge(found, with_maps.test)
     tables = _compared(before, after)
     same = agreement(found, "test", before, after)
     tables["after"]["agreement"] = (float(same.mean()), *_interval(same, plan.seed), len(same))
-    return Outcome(*found, best, tables, with_maps.test, before, after)
+    return Outcome(*found, kept.step, tables, with_maps.test, before, after)
+
+
+def _some(sources: Sequence[Examples], preprocessing: Preprocessing, seed: int) -> np.ndarray:
+    """Pictures to train on, as they are judged, in memory; of each source at most ``SPARED``, drawn at random."""
+    found = []
+    for source in sources:
+        rows = np.random.default_rng(seed).permutation(len(source))[:SPARED]
+        found.append(pictures(Chosen(source, np.sort(rows)), preprocessing, None).images)
+    return np.concatenate(found)
+
+
+def _without_heads(params: Any, statistics: Any) -> tuple[Any, Any]:
+    return split_heads(params)[0], statistics
 
 
 @dataclass(frozen=True)

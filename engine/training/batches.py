@@ -103,23 +103,35 @@ def training_batches(
     return _batched(_mixed(sources, weights, order.seed), viewed, order)
 
 
+def most_of_first(weights: Sequence[float], batch: int) -> int:
+    """How many examples of the first source a batch of :func:`training_batches` holds at most.
+
+    Of the first k examples in Grain's order ceil(k f) are the first source's, f its share; so of B that follow each
+    other ceil(B f) at most.
+    """
+    whole = [int(weight * (100 / min(weights))) for weight in weights]  # as Grain rounds them
+    return -(-batch * whole[0] // sum(whole))
+
+
 def pair_batches(
     sources: Sequence[Examples],
     weights: Sequence[float],
     preprocessing: Preprocessing,
     order: Order,
     jitter: Jitter | None = None,
+    area: tuple[float, float] = AREA,
 ) -> Batches:
     """Endless batches of two views of each picture, ``image`` and ``second``, for contrastive learning (SimCLR).
 
-    Each view is a part of 8 to 100 % of the picture, perhaps mirrored, in changed colours (``jitter``, by default
-    SimCLR's for ImageNet; its blur is left out, as the authors do for small pictures). ``label`` is there as well.
+    Each view is a part of the picture (``area``, by default 8 to 100 % of it), perhaps mirrored, in changed colours
+    (``jitter``, by default SimCLR's for ImageNet; its blur is left out, as the authors do for small pictures).
+    ``label`` is there as well.
     """
     size, how = preprocessing.size, preprocessing.interpolation
     colours = jitter if jitter is not None else Jitter()
 
     def one(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        view = draw_view(rng, image.shape[0], image.shape[1])
+        view = draw_view(rng, image.shape[0], image.shape[1], area)
         return recolour(rng, mirror(resized_part(image, view, size, how), view), colours)
 
     def pair(example: Example, rng: np.random.Generator) -> Batch:

@@ -14,15 +14,14 @@ import jax
 import numpy as np
 
 from engine.errors import InputError, unknown
+from engine.memory.shortage import ran_out
 from engine.training.checkpoints import Checkpoints, Progress
 from engine.training.log import Log
 from engine.training.state import TrainState
-from engine.training.step import OWN_TERMS, Batch, Step, Terms
+from engine.training.step import OWN_TERMS, Step, Terms
 
 if TYPE_CHECKING:  # a training of one's own needs no Grain
     from engine.training.batches import Batches
-
-NO_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory")
 
 
 @dataclass(frozen=True)
@@ -118,20 +117,20 @@ def train(
         for number in range(start + 1, steps + 1):
             if run.stopped:
                 break
-            batch = step.place(run.draw(number))
+            drawn = run.draw(number)
             judged = evaluation is not None and (number == steps or number % evaluation.every == 0)
             saved = judged or number == steps or number % checkpoint_every == 0
             try:
-                state, terms, finite = step.run(state, batch)
+                state, terms, finite = step.run(state, step.place(drawn))
                 for taken in [pending] if pending else []:
                     run.record(taken)
-                pending = _Taken(number, terms, finite, _examples(batch))
+                pending = _Taken(number, terms, finite, _examples(drawn))
                 if saved:
                     run.record(pending)
                     pending = None
-            except jax.errors.JaxRuntimeError as error:
-                if any(word in str(error) for word in NO_MEMORY):
-                    raise _no_memory(batch) from error
+            except (MemoryError, RuntimeError, ValueError) as error:
+                if ran_out(error):
+                    raise run.without_memory(drawn) from error
                 raise
             if judged:
                 run.judge(state, number)
@@ -202,6 +201,8 @@ class _Run:
             return next(self.batches)
         except StopIteration:
             raise InputError(f"the batches ended before step {number} of {self.steps}; they are to repeat") from None
+        except MemoryError as error:
+            raise self._stop(f"no memory is left to read the batch of step {number}", "give a smaller batch") from error
 
     def record(self, taken: _Taken) -> None:
         """Fetches a step's terms, which waits for it; refuses to go on where they are not finite."""
@@ -223,7 +224,14 @@ class _Run:
         """Evaluates, and keeps account of the best score."""
         assert self.evaluation is not None
         began = time.monotonic()
-        scores = {name: float(value) for name, value in self.evaluation.scores(state).items()}
+        try:
+            scores = {name: float(value) for name, value in self.evaluation.scores(state).items()}
+        except (MemoryError, RuntimeError, ValueError) as error:
+            if ran_out(error):
+                raise self._stop(
+                    f"no memory is left to judge at step {number}", "hold fewer or smaller images out"
+                ) from error
+            raise
         self.clock.paused += time.monotonic() - began if self.clock.began is not None else 0.0
         if self.evaluation.best not in scores:
             raise unknown("held-out score", self.evaluation.best, scores)
@@ -249,6 +257,18 @@ class _Run:
             pace = self.clock.pace(self.steps - number)
             self.report(Report(number, self.steps, self.terms, scores, *pace, self.stopped if scores else None))
 
+    def without_memory(self, batch: Mapping[str, np.ndarray]) -> InputError:
+        """What to say where a step finds no memory."""
+        size, images = "", batch.get("image")
+        if images is not None and np.ndim(images) == 4:
+            size = f" of {images.shape[1]} x {images.shape[2]} pixels"
+        less = ["a smaller batch with more batches per update (accumulate)"] + ["smaller images"] * bool(size)
+        if jax.default_backend() != "cpu":  # where it saves little: engine.training.step
+            less.append("remat=true")
+        return self._stop(
+            f"no memory is left for a step of {_examples(batch)} images{size}", f"give {' or '.join(less)}"
+        )
+
     def _stop(self, what: str, advice: str) -> InputError:
         self.checkpoints.wait()
         latest = self.checkpoints.latest
@@ -258,7 +278,7 @@ class _Run:
         return InputError(f"{what}; {kept}{f'; {advice}' if advice else ''}")
 
 
-def _examples(batch: Batch) -> int:
+def _examples(batch: Mapping[str, np.ndarray]) -> int:
     return max(len(each) for each in batch.values())
 
 
@@ -270,10 +290,3 @@ def _check(steps: int, checkpoint_every: int, evaluation: Evaluation | None) -> 
     for name, count in counts.items():
         if count < 1:
             raise InputError(f"{name}={count}: wanted 1 or more")
-
-
-def _no_memory(batch: Batch) -> InputError:
-    return InputError(
-        f"no memory is left for a step of {_examples(batch)} images: give a smaller batch with more batches per update "
-        "(accumulate), or remat=true"
-    )

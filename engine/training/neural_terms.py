@@ -40,7 +40,7 @@ def log_cka(activations: jax.Array, responses: jax.Array) -> jax.Array:
     """
     x, y = _centred(activations, responses)
     k, known_x = _unit(_gram(x))
-    l, known_y = _unit(_gram(y))  # noqa: E741
+    l, known_y = _unit(_gram(y))  # noqa: E741  as in the formula
     apart = jnp.sum((k - l) ** 2) / 2
     both = known_x & known_y
     return jnp.where(both, jnp.log(jnp.where(both, apart, 1.0) + FLOOR), 0.0)

@@ -20,18 +20,19 @@ class Settings:
     """How parameters are updated.
 
     Attributes:
-        method: ``sgd`` (Nesterov momentum; no weight decay, which is then a term of the loss) or ``adamw``.
-        learning_rate: its highest value.
+        method: ``sgd`` (Nesterov momentum; no weight decay, which is then a term of the loss), ``adamw``, or
+            ``natural`` (:mod:`engine.training.natural`), whose steps are as long as the answers' change allows.
+        learning_rate: its highest value; of ``natural``: nats of divergence of the answers that one step makes.
         schedule: ``constant``; ``published`` (:func:`published_schedule`); ``cosine``, to 0 at the last update.
         warmup: of ``constant`` and ``cosine``: updates over which the learning rate rises linearly from 0.
-        momentum: of ``sgd``.
+        momentum: of ``sgd``, and of the gradient that ``natural`` takes its step from.
         weight_decay: of ``adamw``, decoupled; of those parameters that the caller names as decayed.
         clip: largest global norm of the gradient of all trained parameters; None does not clip.
         accumulate: batches whose gradients are averaged into one update.
         multipliers: pattern over parameter paths -> factor of the learning rate; 0 freezes.
     """
 
-    method: Literal["sgd", "adamw"] = "sgd"
+    method: Literal["sgd", "adamw", "natural"] = "sgd"
     learning_rate: float = 0.01
     schedule: Literal["constant", "published", "cosine"] = "constant"
     warmup: int = 0
@@ -50,12 +51,14 @@ class Optimiser(NamedTuple):
         learning_rate: number of updates done -> learning rate of the next, before multipliers.
         accumulate: batches per update.
         trained: like the parameters, of bool: False where frozen.
+        natural: whether the step is the natural gradient's; ``transform`` only adds up gradients then.
     """
 
     transform: optax.GradientTransformation
     learning_rate: optax.Schedule
     accumulate: int
     trained: Any
+    natural: bool = False
 
 
 def make_optimiser(
@@ -85,8 +88,14 @@ def make_optimiser(
     if not any(jax.tree.leaves(trained)):
         raise InputError("every parameter is frozen: nothing can be trained; give fewer patterns the multiplier 0")
     schedule = _schedule(settings, batches // settings.accumulate, batches_per_epoch / settings.accumulate)
+    natural = settings.method == "natural"
+    partly = {name: factor for name, factor in settings.multipliers.items() if factor not in (0, 1)}
+    if natural and partly:
+        raise InputError(f"multipliers {partly} with natural, whose rate is of all parameters together: wanted 0 or 1")
     parts = [] if settings.clip is None else [optax.clip_by_global_norm(settings.clip)]
-    if settings.method == "sgd":
+    if natural:
+        parts.append(optax.trace(settings.momentum))
+    elif settings.method == "sgd":
         parts.append(optax.sgd(schedule, settings.momentum or None, nesterov=settings.momentum > 0))
     else:
         mask = None if decayed is None else _of_trained(decayed, trained)
@@ -101,7 +110,7 @@ def make_optimiser(
         # Outermost, so that frozen parameters have neither moments nor a place in the norm that is clipped.
         frozen = jax.tree.map(lambda on: not on, trained)
         transform = optax.selective_transform(transform, freeze_mask=frozen)
-    return Optimiser(transform, schedule, settings.accumulate, trained)
+    return Optimiser(transform, schedule, settings.accumulate, trained, natural)
 
 
 def published_schedule(learning_rate: float, updates_per_epoch: float) -> optax.Schedule:
@@ -179,7 +188,7 @@ def _schedule(settings: Settings, updates: int, updates_per_epoch: float) -> opt
 
 
 def _check(settings: Settings, batches: int) -> None:
-    for name, known in (("method", ("sgd", "adamw")), ("schedule", ("constant", "published", "cosine"))):
+    for name, known in (("method", ("sgd", "adamw", "natural")), ("schedule", ("constant", "published", "cosine"))):
         if getattr(settings, name) not in known:
             raise unknown(name, getattr(settings, name), known)
     wrong = {

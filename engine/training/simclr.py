@@ -16,18 +16,19 @@ HEAD = "projection"
 WIDTH = 128  # of the projection, as published
 
 
-def simclr(forward: Forward, layer: str, temperature: float = 0.5) -> Objective:
+def simclr(forward: Forward, layer: str, temperature: float = 0.5, *, train: bool = True) -> Objective:
     """NT-Xent of a projection of the layer, between ``image`` and ``second`` of a batch of pairs.
 
     The layer is averaged over positions; the projection is W2 relu(W1 h), as published, and is left behind after
-    training: it is a head of the parameters (:func:`with_projection`). Both views go through the model together, in
-    training mode, so batch normalisation sees 2 b pictures. Terms: ``nt_xent`` and ``accuracy``, the share of views
+    training: it is a head of the parameters (:func:`with_projection`). Both views go through the model together, so
+    batch normalisation in training mode sees 2 b pictures. Terms: ``nt_xent`` and ``accuracy``, the share of views
     nearest to the other view of their picture.
 
     Args:
         forward: of the model.
         layer: the representation h: the last before the classifier.
         temperature: of the loss.
+        train: whether batch normalisation takes this batch's statistics; False for held-out pictures.
     """
 
     def take(layers: Mapping[str, jax.Array]) -> jax.Array:
@@ -36,7 +37,7 @@ def simclr(forward: Forward, layer: str, temperature: float = 0.5) -> Objective:
     def objective(params: Any, statistics: Any, batch: Batch, key: jax.Array) -> tuple[jax.Array, tuple[Terms, Any]]:
         model, heads = split_heads(params)
         views = jnp.concatenate([batch["image"], batch[SECOND]])
-        h, statistics = forward(model, statistics, views, train=True, take=take)
+        h, statistics = forward(model, statistics, views, train=train, take=take)
         projected = _project(heads[HEAD], h)
         first, second = jnp.split(projected, 2)
         loss, accuracy = nt_xent(first, second, temperature)

@@ -10,8 +10,10 @@ import optax
 from jax.sharding import NamedSharding, PartitionSpec
 
 from engine.errors import InputError
+from engine.training.natural import Spared, drawn, natural_step
 from engine.training.optimiser import Optimiser
 from engine.training.state import AXIS, TrainState, device_mesh
+from models.parts.strided import PRODUCTS
 
 Batch = Mapping[str, jax.Array]
 Terms = dict[str, jax.Array]
@@ -42,6 +44,7 @@ def make_step(
     frozen_statistics: bool,
     ema: float | None = None,
     remat: bool = False,
+    spared: Spared | None = None,
 ) -> Step:
     """A step of gradient descent on the objective's loss.
 
@@ -57,23 +60,42 @@ def make_step(
         frozen_statistics: keeps the running statistics as they are, whatever the objective returns.
         ema: decay d of the moving average of the parameters; None keeps none. The state must agree.
         remat: in the backward pass, compute again what lies between convolutions and matrix products (normalisation,
-            activations, pooling) instead of keeping it: less memory, the same values, somewhat more time.
+            activations, pooling) instead of keeping it: less memory, the same values, somewhat more time. So on
+            accelerators. XLA's CPU backend drops the barriers that keep the two computations apart before it orders
+            them and merges equal ones: what is computed again moves into the forward pass and is kept, and a network
+            with batch normalisation saves nothing there.
+        spared: the answers that the natural gradient leaves as they are, as far as it can; only with it.
     """
     if ema is not None and not 0 < ema < 1:
         raise InputError(f"ema={ema}: wanted a decay between 0 and 1, such as 0.999, or null")
+    if optimiser.natural != (spared is not None):
+        raise InputError("method=natural: wanted an objective with a classifier's answers; take adamw or sgd")
     mesh = device_mesh()
     replicated, split = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec(AXIS))
     if remat:
         objective = jax.checkpoint(objective, policy=_keep_products)
 
-    def update(state: TrainState, batch: Batch) -> tuple[TrainState, Terms, jax.Array]:
+    def update(state: TrainState, batch: Batch, pictures: jax.Array | None) -> tuple[TrainState, Terms, jax.Array]:
         key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
         (loss, (terms, statistics)), gradient = jax.value_and_grad(objective, has_aux=True)(
             state.params, state.statistics, batch, key
         )
         if taken := sorted(set(terms) & set(OWN_TERMS)):
             raise ValueError(f"the objective's terms {taken} have names that the step uses")
+        rate = optimiser.learning_rate(state.step // optimiser.accumulate)
         change, moments = optimiser.transform.update(gradient, state.optimiser, state.params)
+        if spared is not None and pictures is not None:
+            shown = drawn(pictures, jax.random.fold_in(key, 1))
+
+            def answers(params: Any, images: jax.Array) -> jax.Array:
+                return spared.answers(params, state.statistics, images)
+
+            change = jax.lax.cond(
+                (state.step + 1) % optimiser.accumulate == 0,
+                lambda mean: natural_step(answers, state.params, shown, mean, optimiser.trained, rate),
+                lambda mean: mean,  # zero: more batches are to come
+                change,
+            )
         params = optax.apply_updates(state.params, change)
         step = state.step + 1
         average = state.ema
@@ -83,19 +105,26 @@ def make_step(
             average = jax.tree.map(lambda new, old: jnp.where(updated, new, old), moved, state.ema)
         statistics = state.statistics if frozen_statistics else statistics
         trained = [each for each, on in zip(*map(jax.tree.leaves, (gradient, optimiser.trained)), strict=True) if on]
-        values = (
-            loss,
-            optax.tree.norm(trained),
-            optax.tree.norm(params),
-            optimiser.learning_rate(state.step // optimiser.accumulate),
-        )
+        values = (loss, optax.tree.norm(trained), optax.tree.norm(params), rate)
         own = {name: jnp.asarray(value, jnp.float32) for name, value in zip(OWN_TERMS, values, strict=True)}
         # The objective's terms are not asked: one may be undefined for a batch, such as a mean over none of its maps.
         finite = jnp.isfinite(jnp.stack([*own.values(), optax.tree.norm(statistics)])).all()
         own |= {name: jnp.asarray(value, jnp.float32) for name, value in terms.items()}
         return TrainState(params, statistics, average, moments, step, state.key), own, finite
 
-    run = jax.jit(update, donate_argnums=0, in_shardings=(replicated, None), out_shardings=replicated)
+    compiled = jax.jit(update, donate_argnums=0, in_shardings=(replicated, None, None), out_shardings=replicated)
+    pictures = None if spared is None else jax.make_array_from_process_local_data(replicated, spared.images)
+
+    def with_pictures(state: TrainState, batch: Batch) -> tuple[TrainState, Terms, jax.Array]:
+        found: tuple[TrainState, Terms, jax.Array] = compiled(state, batch, pictures)
+        return found
+
+    def alone(state: TrainState, batch: Batch) -> tuple[TrainState, Terms, jax.Array]:
+        return update(state, batch, None)
+
+    # Compiled as it is where there are no pictures, so that what it takes can be asked (``run.lower``).
+    plain = jax.jit(alone, donate_argnums=0, in_shardings=(replicated, None), out_shardings=replicated)
+    run = plain if pictures is None else with_pictures
 
     def place(arrays: Mapping[str, np.ndarray]) -> Batch:
         here = len(mesh.local_devices)
@@ -113,6 +142,6 @@ def make_step(
 
 def _keep_products(primitive: Any, *inputs: Any, **settings: Any) -> Any:
     """Convolutions, and matrix products with weights, which have no batch axis as the scores of attention have."""
-    if primitive is jax.lax.conv_general_dilated_p:
+    if primitive in (jax.lax.conv_general_dilated_p, *PRODUCTS):
         return True
     return jax.checkpoint_policies.dots_with_no_batch_dims_saveable(primitive, *inputs, **settings)

@@ -102,8 +102,10 @@ def in_pytorch(settings: Harmonizer) -> tuple[dict[str, float], dict[str, Any], 
         SETTINGS._replace(parity="released"),
         SETTINGS._replace(parity="training"),
         SETTINGS._replace(levels=2, train=False, label_smoothing=0.0),
+        SETTINGS._replace(levels=2, train=False, mapped=4),
+        SETTINGS._replace(levels=2, train=False, mapped=3, parity="released"),
     ],
-    ids=["default", "released", "training", "frozen statistics"],
+    ids=["default", "released", "training", "frozen statistics", "few maps", "few maps, released"],
 )
 def test_loss_terms_gradient_and_statistics_equal_a_double_backward_in_pytorch(settings: Harmonizer) -> None:
     wanted, gradients, statistics = in_pytorch(settings)
@@ -180,6 +182,13 @@ def test_images_without_a_map_count_only_in_the_published_mean() -> None:
     assert all(np.isfinite(part).all() for part in jax.tree.leaves(gradient))
 
 
+def test_more_maps_than_said_are_not_passed_over() -> None:
+    settings = SETTINGS._replace(levels=2, train=False, mapped=4)
+    (loss, (terms, _)), _ = value_and_gradient(settings, {**BATCH, "has_map": np.ones(5)})
+    assert np.isnan(terms["map"])
+    assert np.isnan(loss)
+
+
 def test_without_weight_the_map_is_neither_needed_nor_computed() -> None:
     plain = {name: BATCH[name] for name in ("image", "label")}
     objective = harmonizer(forward, "logits", DECAYED, never, SETTINGS._replace(map_weight=0.0))
@@ -209,6 +218,7 @@ def test_images_of_bytes_are_normalised_and_all_is_float32() -> None:
     [
         ({"parity": "relesed"}, "did you mean released"),
         ({"levels": 0}, "levels=0"),
+        ({"mapped": 0}, "mapped=0"),
         ({"label_smoothing": 1.0}, "label_smoothing=1"),
         ({"map_weight": -1.0}, "map_weight=-1"),
         ({"weight_decay": float("nan")}, "weight_decay=nan"),

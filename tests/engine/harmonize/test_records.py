@@ -111,7 +111,7 @@ def test_nothing_is_overwritten_and_nothing_half_written_is_left(tmp_path: Path)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_records(tmp_path / "d", broken())  # type: ignore[arg-type]
+        write_records(tmp_path / "d", broken())  # type: ignore[arg-type]  # wrong on purpose
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 

@@ -23,7 +23,7 @@ def example() -> object:
 
 
 def test_reads_what_protocol_buffers_write() -> None:
-    found = parse_example(example().SerializeToString(), "here")  # type: ignore[attr-defined]
+    found = parse_example(example().SerializeToString(), "here")  # type: ignore[attr-defined]  # a class made at run time
     assert found["image"] == [b"\xff\xd8 jpeg", b"", b"third"]
     np.testing.assert_array_equal(found["label"], np.array(INTEGERS, np.int64))
     np.testing.assert_array_equal(found["größe"], np.array(FLOATS, np.float32))
@@ -85,7 +85,7 @@ def test_malformed_records_name_the_byte(record: bytes, reason: str) -> None:
 
 
 def test_no_cut_or_altered_byte_does_more_than_raise_input_error() -> None:
-    record = example().SerializeToString()  # type: ignore[attr-defined]
+    record = example().SerializeToString()  # type: ignore[attr-defined]  # a class made at run time
     for end in range(len(record)):
         for altered in (record[:end], record[:end] + bytes([record[end] ^ 0xFF]) + record[end + 1 :]):
             try:

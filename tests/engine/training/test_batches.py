@@ -13,6 +13,7 @@ from engine.training.batches import (
     Batches,
     Order,
     evaluation_batches,
+    most_of_first,
     pair_batches,
     training_batches,
 )
@@ -69,6 +70,13 @@ def assert_equal(found: Sequence[Batch], wanted: Sequence[Batch]) -> None:
 def harmonizer(order: Order) -> Batches:
     sources = [Numbered(12, mapped=True), Numbered(33, first=100)]
     return training_batches(sources, [0.2, 0.8], SMALL, order, as_given)
+
+
+@pytest.mark.parametrize(("share", "batch"), [(0.2, 10), (0.2, 8), (0.3, 7), (0.15, 16), (0.7, 5), (0.01, 6)])
+def test_no_batch_holds_more_of_the_first_source_than_said_and_one_holds_as_many(share: float, batch: int) -> None:
+    sources, weights = [Numbered(12), Numbered(33, first=100)], [share, 1 - share]
+    found = take(training_batches(sources, weights, SMALL, Order(batch)), 24)
+    assert max((each["label"] < 100).sum() for each in found) == most_of_first(weights, batch)
 
 
 def test_sources_alternate_in_exact_proportions_and_every_pass_is_complete() -> None:

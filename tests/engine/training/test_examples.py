@@ -70,7 +70,7 @@ def write_tfds(folder: Path, name: str, version: str, pictures: list[np.ndarray]
     """A data set written by TFDS itself as ArrayRecord, labels 0 to 4 in turn."""
     tfds = pytest.importorskip("tensorflow_datasets")
 
-    class Written(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[misc, call-arg]
+    class Written(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[misc, call-arg]  # a class of a package that may be missing
         # Beside classes that are in packages TFDS looks for files, with another package that is not here.
         __module__ = "nowhere"
         VERSION = tfds.core.Version(version)

@@ -15,7 +15,7 @@ from engine.training.loop import Evaluation, Report, train
 from engine.training.optimiser import make_optimiser
 from engine.training.state import TrainState, initial_state
 from engine.training.step import make_step
-from tests.engine.training.toy import ADAMW, Batches, batch, begin, digest, norm, parameters, run, run_killed
+from tests.engine.training.toy import ADAMW, FEATURES, Batches, batch, begin, digest, norm, parameters, run, run_killed
 
 
 def test_training_is_its_steps_one_after_the_other(tmp_path: Path) -> None:
@@ -124,21 +124,43 @@ def test_batches_that_end_are_told(tmp_path: Path) -> None:
         run(tmp_path, 9, batches=Batches(end=4))
 
 
-def greedy(params: Any, statistics: Any, batch: Any, key: Any) -> Any:
-    """Needs 4 TB for 8 examples."""
-    large = jnp.exp(jnp.broadcast_to(batch["target"][:, None, None], (8, 2**19, 2**18)) * params["last"]["weight"][0])
-    return (large * large[::-1, ::-1]).sum(), ({}, statistics)
+def pairs(params: Any, statistics: Any, batch: Any, key: Any) -> Any:
+    """Needs the square of the number of examples."""
+    count = len(batch["target"])
+    large = jnp.exp(jnp.broadcast_to(batch["target"][:, None], (count, count)) * params["last"]["weight"][0])
+    return (large * large[::-1, ::-1]).mean(), ({}, statistics)
 
 
-def test_no_memory_is_told_with_what_to_do(tmp_path: Path) -> None:
+class Grown(Batches):
+    """Of the fourth batch a step needs over 4 TB, or (``many`` too large for any address) the batch itself does."""
+
+    def __init__(self, many: int) -> None:
+        super().__init__()
+        self.many = many
+
+    def __next__(self) -> dict[str, Any]:
+        given = super().__next__()
+        if self.drawn < 4:
+            return given | {"image": given["image"][:, :, None, None]}
+        return {"image": np.zeros((self.many, FEATURES, 1, 1), np.float32), "target": np.zeros(self.many, np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("many", "told"),
+    [
+        (2**20, "no memory is left for a step of 1048576 images of 6 x 1 pixels; {}; give a smaller .* or smaller im"),
+        (2**50, "no memory is left to read the batch of step 4; {}; give a smaller batch"),
+    ],
+)
+def test_no_memory_is_told_with_what_to_do(many: int, told: str, tmp_path: Path) -> None:
     optimiser = make_optimiser(ADAMW, parameters(), batches=4, batches_per_epoch=2)
-    step = make_step(greedy, optimiser, frozen_statistics=True)
+    step = make_step(pairs, optimiser, frozen_statistics=True)
     state = initial_state(parameters(), {}, optimiser, seed=0)
-    checkpoints = Checkpoints(tmp_path / "checkpoints", {})
-    with pytest.raises(InputError, match="no memory is left for a step of 8 images: give a smaller batch"):
-        train(state, step, Batches(), steps=4, checkpoints=checkpoints, checkpoint_every=2, log=tmp_path)
+    checkpoints, kept = Checkpoints(tmp_path / "checkpoints", {}), tmp_path / "checkpoints" / "2"
+    with pytest.raises(InputError, match=told.format(f"the last good checkpoint, {kept}, is kept")):
+        train(state, step, Grown(many), steps=4, checkpoints=checkpoints, checkpoint_every=2, log=tmp_path)
+    assert int(checkpoints.restore(initial_state(parameters(), {}, optimiser, seed=0), 2).step) == 2
     checkpoints.close()
-    assert (tmp_path / "checkpoints" / "0").exists()
 
 
 @pytest.mark.parametrize(

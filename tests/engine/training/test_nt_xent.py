@@ -27,7 +27,7 @@ def test_two_pairs_by_hand() -> None:
     # the first cos 60, of the second cos 90; across cos 90, cos 180, cos 30 and cos 120.
     degrees = np.radians([[0.0, 90.0], [60.0, 180.0]])
     first, second = np.stack([np.cos(degrees), np.sin(degrees)], axis=-1) * np.array([1.0, 5.0])[None, :, None]
-    e = lambda cosine: np.exp(cosine / 0.5)  # noqa: E731
+    e = lambda cosine: np.exp(cosine / 0.5)  # noqa: E731  a formula
     r, half, down = 3**0.5 / 2, 0.5, -0.5
     wanted = np.mean(
         [

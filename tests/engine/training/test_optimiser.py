@@ -161,8 +161,8 @@ def test_patterns_over_paths(multipliers: Mapping[str, float], wanted: list[floa
         (Settings(multipliers={"*": 0}), "every parameter is frozen"),
         (Settings(learning_rate=float("nan")), "learning_rate=nan: wanted a positive number"),
         (Settings(learning_rate=0), "learning_rate=0: wanted a positive number"),
-        (Settings(method="adam"), "did you mean adamw"),  # type: ignore[arg-type]
-        (Settings(schedule="cosin"), "did you mean cosine"),  # type: ignore[arg-type]
+        (Settings(method="adam"), "did you mean adamw"),  # type: ignore[arg-type]  # wrong on purpose
+        (Settings(schedule="cosin"), "did you mean cosine"),  # type: ignore[arg-type]  # wrong on purpose
         (Settings(momentum=1), "momentum=1"),
         (Settings(clip=0), "clip=0: wanted a positive number"),
         (Settings(accumulate=50), "accumulate=50: wanted 1 to the 40 batches"),
