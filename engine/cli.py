@@ -14,6 +14,7 @@ corticalign: how well does a vision model predict the visual cortex?
   corticalign score [GROUP=NAME ...] [KEY=VALUE ...]   score every layer of a model against a recording
   corticalign harmonize [KEY=VALUE ...]                align a model with where people look
   corticalign cotrain [KEY=VALUE ...]                  train a model on recorded responses as well
+  corticalign pretrain [KEY=VALUE ...]                 train a model on pictures alone: SimCLR, or a VAE
   corticalign model list | show NAME                   the models and their layers
   corticalign dataset list | show NAME                 the recordings: size, licence, citation, whether on disk
   corticalign dataset import FILE --name NAME          make a recording from your own arrays
@@ -23,11 +24,12 @@ corticalign: how well does a vision model predict the visual cortex?
 
   corticalign score --help      settings and examples
   corticalign --version
+  corticalign --shell-completion bash               completion after Tab: eval "$(corticalign --shell-completion bash)"
 
 Start with:  corticalign score
 """
 
-COMMANDS = ("score", "harmonize", "cotrain", "model", "dataset", "results", "sweep", "cache")
+COMMANDS = ("score", "harmonize", "cotrain", "pretrain", "model", "dataset", "results", "sweep", "cache")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -53,6 +55,14 @@ def run(given: list[str]) -> int:
         return 0
     if given[0] == "--version":
         print(f"corticalign {__version__}")
+        return 0
+    if given[0] in ("--shell-completion", "--complete"):
+        from engine.commands import completion
+
+        if given[0] == "--shell-completion":
+            print(completion.script(given[1:]), end="")
+        else:  # asked by the shell: program, line, word breaks
+            print(*completion.complete(*given[1:]), sep="\n")
         return 0
     if given[0] not in COMMANDS:
         from engine.errors import unknown

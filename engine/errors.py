@@ -16,7 +16,7 @@ class InputError(ValueError):
 
 def unknown(kind: str, given: object, known: Iterable[object]) -> InputError:
     """An InputError for a name that does not exist, with the nearest existing ones (all, where few)."""
-    names = [str(name) for name in known]
+    names = list(dict.fromkeys(str(name) for name in known))
     near = get_close_matches(str(given), names, n=3, cutoff=0.5)
     if near:
         hint = f"did you mean {' or '.join(near)}?"
