@@ -4,10 +4,13 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from engine.activations import plan
 from engine.features_file import FeaturesFile, feature_summaries
+from engine.memory.passes import Demand, pieces
 from engine.metrics.metric import Reader
 from engine.predictor import Layer, Reading, Stages
 from engine.recording import Recording
+from engine.spread import Slice
 
 
 class FromFeatures:
@@ -26,6 +29,17 @@ class FromFeatures:
         self._file.rows(ids)
         return hashlib.sha256("\n".join(ids).encode()).hexdigest()
 
+    def known(self, recording: Recording) -> bool:
+        """Always: there is no picture to decode."""
+        return True
+
+    def demand(self, recording: Recording, *, cache: Path, budget: int, readers: bool = False) -> Demand:
+        """One slice of a layer at a time: as it is read, and as it is summarised."""
+        rows = len(recording.stimuli)
+        units = {layer: self._file.units(layer) for layer in self.layers}
+        passes = [own for layer in self.layers for own in pieces(_one_by_one(units[layer], rows, budget, layer), units)]
+        return Demand(0, passes, rows, rows, 0, 0, units)
+
     def summaries(
         self, recording: Recording, *, cache: Path, budget: int, stages: Stages, readers: Sequence[Reader] = ()
     ) -> Iterator[Layer]:
@@ -42,3 +56,7 @@ class FromFeatures:
     @staticmethod
     def _ids(recording: Recording) -> list[str]:
         return recording.stimuli.index.astype(str).tolist()
+
+
+def _one_by_one(units: int, rows: int, budget: int, layer: str) -> list[list[Slice]]:
+    return [[piece] for every in plan({layer: units}, rows, budget) for piece in every]

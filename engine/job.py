@@ -7,16 +7,18 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from engine import score
+from engine import hosts, score
 from engine.errors import InputError
 from engine.gram import Summary
 from engine.hierarchy import hierarchy_table
+from engine.memory import check, shortage
 from engine.metrics.metric import Joint, Measure, Metric, Reader
 from engine.metrics.scores import Scores
 from engine.predictor import Layer, Predictor, Stages
@@ -58,6 +60,7 @@ def run(
     stages: Stages,
     store: Path | None = None,
     wanted: Sequence[Sequence[Result]] = (),
+    cut: int = 1,
 ) -> Outcome:
     """Scores the predictor's layers against every recording.
 
@@ -72,11 +75,16 @@ def run(
         budget: bytes that activations may take at once.
         store: folder of results.
         wanted: for each recording, the result of each metric; only with a store.
+        cut: how many times smaller than usual passes and blocks are made; changes no number.
+
+    Raises:
+        InputError: memory will not do, or ran out twice.
     """
     layers = predictor.layers
     frames: dict[str, list[pd.DataFrame]] = {metric.name: [] for metric in metrics}
     digests: dict[str, dict[str, str]] = {}
     seconds: dict[str, float] = {}
+    built: dict[str, tuple[pd.DataFrame, pd.DataFrame] | None] = {}
     for at, (recording, target, measures) in enumerate(recordings):
         name = recording.name
         clock = _Clock(seconds)
@@ -86,12 +94,22 @@ def run(
         if store is not None:
             tables = [results.load_rows(store, result, stages.say) for result in wanted[at]]
             clock("results")
-        missing = [number for number, table in enumerate(tables) if table is None]
+        missing = hosts.from_first([number for number, table in enumerate(tables) if table is None])
         if missing:
             own = [measures[number] for number in missing]
-            readers = [measure for measure in own if isinstance(measure, Reader)]
-            made = predictor.summaries(recording, cache=cache, budget=budget, stages=stages, readers=readers)
-            found = _scores(made, len(layers), own, name, seconds, stages)
+            of = [metrics[number] for number in missing]
+            found = _computed(
+                predictor,
+                recording,
+                target,
+                of,
+                own,
+                cache=cache,
+                budget=budget,
+                cut=cut,
+                seconds=seconds,
+                stages=stages,
+            )
             clock = _Clock(seconds)
             for column, number in enumerate(missing):
                 metric = metrics[number]
@@ -108,23 +126,93 @@ def run(
                 raise OSError(f"what was just written to '{store}' cannot be read: is the disk damaged?")
             frames[metric.name].append(table)
             if store is not None:
-                _keep_layers(store, wanted[at][number], metric, table, correction)
+                built[metric.name] = _keep_layers(store, wanted[at][number], metric, table, correction)
         clock("tables")
     clock = _Clock(seconds)
     rows = {name: pd.concat(each, ignore_index=True) for name, each in frames.items()}
-    parts = [_tables(each, rows[each.name], correction) for each in metrics]
+    if len(recordings) > 1:
+        built.clear()  # they are of one recording each
+    parts = [built.get(each.name) or _tables(each, rows[each.name], correction) for each in metrics]
     layer_table, best = (pd.concat(each, ignore_index=True) for each in zip(*parts, strict=True))
     hierarchies = pd.concat([hierarchy_table(each, rows[each.name], layers) for each in metrics], ignore_index=True)
     clock("tables")
     return Outcome(rows, layer_table, best, hierarchies, digests, seconds)
 
 
-def _keep_layers(store: Path, result: Result, metric: Metric, rows: pd.DataFrame, correction: score.Correction) -> None:
-    """Writes the small table of one result, where it is not there."""
+def assist(
+    predictor: Predictor,
+    recordings: Sequence[tuple[Recording, Sequence[Measure]]],
+    *,
+    cache: Path,
+    budget: int,
+    stages: Stages,
+) -> None:
+    """The part of any process but the first in :func:`run`: what that one cannot do alone, in the same order."""
+    for recording, measures in recordings:
+        predictor.stimuli(recording, stages)
+        own = [measures[number] for number in hosts.from_first(None)]
+        if own:
+            readers = [measure for measure in own if isinstance(measure, Reader)]
+            made = predictor.summaries(recording, cache=cache, budget=budget, stages=stages, readers=readers)
+            _scores(made, len(predictor.layers), own, recording.name, {}, stages)
+
+
+def check_memory(
+    predictor: Predictor,
+    recording: Recording,
+    target: Target,
+    metrics: Sequence[Metric],
+    measures: Sequence[Measure],
+    *,
+    cache: Path,
+    budget: int,
+) -> None:
+    """Raises InputError where scoring these metrics takes more memory than there is; no picture is decoded."""
+    readers = any(isinstance(measure, Reader) for measure in measures)
+    demand = partial(predictor.demand, recording, cache=cache, readers=readers)
+    check.check(lambda budget: demand(budget=budget), target, metrics, budget)
+
+
+def _computed(
+    predictor: Predictor,
+    recording: Recording,
+    target: Target,
+    metrics: Sequence[Metric],
+    measures: Sequence[Measure],
+    *,
+    cache: Path,
+    budget: int,
+    cut: int,
+    seconds: dict[str, float],
+    stages: Stages,
+) -> dict[str, list[Scores]]:
+    """Layer -> scores, one for each measure; with smaller passes where memory runs out."""
+    readers = [measure for measure in measures if isinstance(measure, Reader)]
+
+    def smaller(cut: int) -> int:
+        if cut == 1:
+            return budget
+        demand = predictor.demand(recording, cache=cache, budget=budget, readers=bool(readers))
+        return shortage.less(budget, demand.captured, demand.rows, cut)
+
+    def scored(budget: int) -> dict[str, list[Scores]]:
+        made = predictor.summaries(recording, cache=cache, budget=budget, stages=stages, readers=readers)
+        return _scores(made, len(predictor.layers), measures, recording.name, seconds, stages)
+
+    check_memory(predictor, recording, target, metrics, measures, cache=cache, budget=smaller(cut))
+    return shortage.with_less(scored, smaller, cut, stages.say)
+
+
+def _keep_layers(
+    store: Path, result: Result, metric: Metric, rows: pd.DataFrame, correction: score.Correction
+) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """Writes the small table of one result, where it is not there; returns what was built for that."""
     ceiled = convention(metric, correction)
-    if not results.has_layers(store, result, ceiled):
-        layers, best = _tables(metric, rows, correction)
-        results.save_layers(store, result, layers, best, measure=metric.symbol, convention=ceiled)
+    if results.has_layers(store, result, ceiled):
+        return None
+    layers, best = _tables(metric, rows, correction)
+    results.save_layers(store, result, layers, best, measure=metric.symbol, convention=ceiled)
+    return layers, best
 
 
 def results_of(
@@ -195,6 +283,8 @@ def _scores(
 ) -> dict[str, list[Scores]]:
     """Scores each layer in a second thread while the next are made: neither alone keeps every core busy.
 
+    Of several processes each does one after the other, because all must do the same in the same order.
+
     Returns:
         layer -> scores, one for each measure.
     """
@@ -222,6 +312,8 @@ def _scores(
                 if joint:
                     summaries[layer.name] = layer.summary
                 pending[layer.name] = solver.submit(solve, layer)
+                if hosts.several():
+                    pending[layer.name].result()
             clock("activations and Gram matrices")
             single = {done: future.result() for done, future in pending.items()}
         except BaseException:

@@ -9,6 +9,7 @@ import jax
 
 from engine.errors import InputError, unknown
 from engine.gram import Summary
+from engine.memory.passes import Demand
 from engine.metrics.metric import Reader
 from engine.metrics.reverse_units import evenly_spaced
 from engine.recording import Recording
@@ -74,6 +75,19 @@ class Predictor(Protocol):
 
     def stimuli(self, recording: Recording, stages: Stages) -> str:
         """Digest of the stimuli as this predictor takes them. InputError where it cannot take them."""
+        ...
+
+    def known(self, recording: Recording) -> bool:
+        """Whether ``stimuli`` answers without decoding a picture."""
+        ...
+
+    def demand(self, recording: Recording, *, cache: Path, budget: int, readers: bool = False) -> Demand:
+        """What ``summaries`` will hold at once, from shapes alone: no picture is decoded.
+
+        Args:
+            cache, budget: as for ``summaries``.
+            readers: whether there will be any.
+        """
         ...
 
     def summaries(

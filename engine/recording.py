@@ -101,6 +101,10 @@ class Recording:
 
     def digest(self) -> str:
         """SHA-256 over ids, responses and what marks groups; images are hashed apart (engine.stimuli)."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         sha = hashlib.sha256()
         for table in (self.stimuli, self.neuroids):
             sha.update(table.reset_index().to_csv(index=False).encode())

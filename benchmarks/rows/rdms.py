@@ -42,7 +42,7 @@ def dissimilarities(count: int, stimuli: int, seed: int) -> np.ndarray:
 def rsatoolbox(first: np.ndarray, second: np.ndarray, method: str) -> np.ndarray:
     """Similarities by rsatoolbox's ``compare``."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # rsatoolbox's own, as it is imported
         from rsatoolbox.rdm import RDMs, compare
 
         return np.asarray(compare(RDMs(first), RDMs(second), method=method))

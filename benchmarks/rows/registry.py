@@ -3,7 +3,9 @@
 from benchmarks.rows import (
     banded,
     cached,
+    devices,
     forward,
+    from_images,
     leave_one_out,
     one_to_one,
     permutation,
@@ -11,6 +13,8 @@ from benchmarks.rows import (
     rdms,
     ridge,
     scaling,
+    stored,
+    sweep,
     training,
 )
 from benchmarks.rows.row import Row
@@ -27,4 +31,8 @@ ROWS: dict[str, Row] = {
     **permutation.ROWS,
     **forward.ROWS,
     **training.ROWS,
+    **devices.ROWS,
+    **from_images.ROWS,
+    **sweep.ROWS,
+    **stored.ROWS,
 }

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from omegaconf import DictConfig
@@ -14,7 +14,6 @@ from engine.errors import InputError
 
 if TYPE_CHECKING:
     from engine.commands.cotrain_schema import Cotrain
-    from engine.commands.progress import Progress
     from engine.cotrain.run import Plan
     from engine.predictor import Stages
     from engine.recording import Recording
@@ -28,7 +27,7 @@ OPEN = "held_out.where"  # of which the user makes the keys
 
 def run(given: list[str]) -> int:
     """Runs one co-training. Returns the exit status."""
-    return training.start("cotrain", [_opened(word) for word in settings.overrides(given)], job)
+    return settings.start("cotrain", [_opened(word) for word in settings.overrides(given, "cotrain")], job)
 
 
 def _opened(word: str) -> str:
@@ -72,8 +71,8 @@ def job(config: DictConfig) -> Path:
         partition(found, plan.held_out)  # refuses before a picture is decoded
         identity = training.identity(VERSION, wanted, {"responses": [each.digest() for each in found]})
         folder = output.place(wanted, store.key(identity))
-        if (folder / output.SUMMARY).is_file():
-            summary = json.loads((folder / output.SUMMARY).read_text())
+        if (folder / training.SUMMARY).is_file():
+            summary = json.loads((folder / training.SUMMARY).read_text())
             if not wanted.quiet:
                 progress.say("done before with the same model, data and settings; nothing was done again")
         else:
@@ -92,7 +91,7 @@ def job(config: DictConfig) -> Path:
                 folder=folder,
                 identity=identity,
                 stages=progress,
-                report=_told(progress, train.steps),
+                report=training.told(progress, train.steps, _shown),
             )
             summary = output.summarise(store.key(identity), wanted, plan, found, divided.counts, metric, outcome)
             output.write(folder, summary, outcome, spec, [term.name for term in plan.terms])
@@ -168,20 +167,6 @@ def _folder(wanted: "Cotrain", spec: "ModelSpec", stages: "Stages") -> "tuple[Ex
     return source, pictures(source, spec.preprocessing, None, advance).images
 
 
-def _told(progress: "Progress", steps: int) -> Any:
-    """Shows a bar, and a line for every judgement."""
-    advance = progress.stage("training", steps, "steps")
-    done = 0
-
-    def tell(report: "Report") -> None:
-        nonlocal done
-        advance(report.step - done)
-        done = report.step
-        if report.scores:
-            numbers: Mapping[str, float] = {
-                "score of the selection": report.scores["score"],
-                **{name: value for name, value in report.terms.items() if ":" in name or name == "cross_entropy"},
-            }
-            progress.tell(f"step {report.step}: {', '.join(f'{name} {value:.3f}' for name, value in numbers.items())}")
-
-    return tell
+def _shown(report: "Report") -> Mapping[str, float]:
+    terms = {name: value for name, value in report.terms.items() if ":" in name or name == "cross_entropy"}
+    return {"score of the selection": report.scores["score"], **terms}

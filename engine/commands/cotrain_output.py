@@ -1,7 +1,5 @@
 """What ``corticalign cotrain`` leaves and prints."""
 
-import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from engine.commands import training
 from engine.cotrain.gain import against, gains
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from engine.recording import Recording
     from models.spec import ModelSpec
 
-SUMMARY, WEIGHTS, ROWS = "summary.json", "weights.safetensors", "neuroids.parquet"
+ROWS = "neuroids.parquet"
 CONTROLS = {
     None: "recorded responses",
     "shuffled": "CONTROL: responses to other stimuli",
@@ -69,15 +68,12 @@ def summarise(
 def write(
     folder: Path, summary: Mapping[str, Any], outcome: "Outcome", spec: "ModelSpec", terms: Sequence[str]
 ) -> None:
-    """Weights, tables and the figure; the summary last, so that a folder with one is complete."""
+    """Weights, tables and the figure."""
     from engine.report.figure import save
     from engine.report.loss_figure import loss_figure
     from engine.training import log
-    from models.trainable import save_weights
 
-    weights = folder / WEIGHTS
-    weights.unlink(missing_ok=True)  # of a run that was killed while it wrote
-    save_weights(weights, outcome.params, outcome.statistics, spec)
+    training.save(folder, outcome.params, outcome.statistics, spec)
     rows = outcome.before.rename(columns={"score": "before"}).assign(after=outcome.after["score"])
     rows.to_parquet(folder / ROWS, index=False)
     pd.json_normalize(summary["scores"]).to_csv(folder / "scores.csv", index=False)
@@ -86,11 +82,7 @@ def write(
     note = "Held out: mean score of trained neuroids on the selection, which is not reported. Ringed: the weights kept."
     title = f"{summary['model']}: {summary['trained on']}"
     save(loss_figure(values[shown], scores, title, note, outcome.step), folder, "loss")
-    text = json.dumps(summary, indent=1, allow_nan=False, default=str)
-    temporary = folder / f".{SUMMARY}"
-    temporary.write_text(text + "\n")
-    temporary.replace(folder / SUMMARY)
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # the weights are what is left of them
+    training.complete(folder, summary)
 
 
 def show(summary: Mapping[str, Any], folder: Path, others: Mapping[str | None, Path]) -> None:
@@ -110,7 +102,7 @@ def show(summary: Mapping[str, Any], folder: Path, others: Mapping[str | None, P
     print_whole(_table(summary["scores"], "before", "after", summary["metric"]["symbol"]))
     own = summary["settings"]["control"]
     for control, other in others.items():
-        if None not in (own, control) or not (other / SUMMARY).is_file():
+        if None not in (own, control) or not (other / training.SUMMARY).is_file():
             continue
         console.print(f"\nagainst the run with control={'null' if control is None else control}, after training:")
         pair = [_after(folder), _after(other)]
@@ -132,7 +124,9 @@ def show(summary: Mapping[str, Any], folder: Path, others: Mapping[str | None, P
         console.print(f"answers as before training: {value:.3f} of {pictures} pictures not trained on", style="dim")
     console.print(f"weights of step {summary['step']}; written to {folder}/", style="dim")
     layers = ",".join(dict.fromkeys(term["layer"] for term in summary["terms"]))
-    command = f"corticalign score model={summary['model']} weights={folder / WEIGHTS} layers=[{layers}] dataset=..."
+    command = (
+        f"corticalign score model={summary['model']} weights={folder / training.WEIGHTS} layers=[{layers}] dataset=..."
+    )
     console.print(f"score it:  {command}", markup=False)
     console.print("    on other data: that command knows nothing of which stimuli were trained on", style="dim")
 

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from omegaconf import MISSING, DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import MISSING, DictConfig
 
-from engine.commands.metrics import METRICS, check
-from engine.commands.schema import CV, Weights
+from engine.commands.metrics import check
+from engine.commands.schema import Weights
+from engine.commands.structure import structured
 from engine.commands.training_schema import Train, check_training
 from engine.errors import InputError
 
@@ -97,20 +97,9 @@ def typed(config: DictConfig) -> Cotrain:
     """The composed configuration as typed settings.
 
     Raises:
-        InputError: a value of the wrong type or out of range; names the key.
+        InputError: an unknown key, a value of the wrong type or out of range; names the key.
     """
-    try:
-        kind = config.cv.kind
-        merged = OmegaConf.merge(OmegaConf.structured(Cotrain), config)
-        merged.cv = OmegaConf.merge(OmegaConf.structured(CV[kind]), config.cv)
-        for name, given in config.metric.items():
-            merged.metric[name] = OmegaConf.merge(OmegaConf.structured(METRICS[str(name)]), given)
-        settings = OmegaConf.to_object(merged)
-    except KeyError as error:
-        raise InputError(f"cv.kind={config.cv.kind}: wanted one of {', '.join(CV)}") from error
-    except OmegaConfBaseException as error:
-        raise InputError(f"cannot use the settings: {' '.join(str(error).split())}") from error
-    assert isinstance(settings, Cotrain)
+    settings = structured(Cotrain, config)
     check_training(settings, ALLOWED, LEAST)
     for number, term in enumerate(settings.terms):
         for name in ("layer", "region"):

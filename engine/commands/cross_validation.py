@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from engine import splits
-from engine.commands.schema import Kfold, Shuffle
+from engine.commands.cv_schema import Kfold, Shuffle
 from engine.errors import unknown
 from engine.recording import Recording
 from engine.solvers.folds import Split

@@ -1,7 +1,6 @@
 """``corticalign harmonize``: settings in, a folder with aligned weights and what they changed out."""
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -13,11 +12,9 @@ from engine.commands import settings, training
 
 if TYPE_CHECKING:
     from engine.commands.harmonize_schema import Harmonize
-    from engine.commands.progress import Progress
     from engine.harmonize.run import Outcome
     from engine.training.loop import Report
 
-SUMMARY, WEIGHTS = "summary.json", "weights.safetensors"
 VERSION = "1"  # of what is done; part of every run's key
 SHOWN = 6  # pictures in the figure
 SCORES = {
@@ -31,7 +28,7 @@ SCORES = {
 
 def run(given: list[str]) -> int:
     """Runs one alignment. Returns the exit status."""
-    return training.start("harmonize", settings.overrides(given), job)
+    return settings.start("harmonize", settings.overrides(given, "harmonize"), job)
 
 
 def job(config: DictConfig) -> Path:
@@ -63,8 +60,8 @@ def job(config: DictConfig) -> Path:
     key = store.key(identity)
     folder = Path(wanted.output) / "harmonized" / f"{spec.name}-{key[:10]}"
     with Progress(wanted.quiet) as progress:
-        if (folder / SUMMARY).is_file():
-            summary = json.loads((folder / SUMMARY).read_text())
+        if (folder / training.SUMMARY).is_file():
+            summary = json.loads((folder / training.SUMMARY).read_text())
             if not wanted.quiet:
                 progress.say("done before with the same model, pictures and settings; nothing was done again")
         else:
@@ -96,7 +93,7 @@ def job(config: DictConfig) -> Path:
                 folder=folder,
                 identity=identity,
                 stages=progress,
-                report=_told(progress, train.steps),
+                report=training.told(progress, train.steps, _shown),
             )
             summary = _summary(key, wanted, found.description, outcome)
             _write(folder, summary, outcome, spec)
@@ -105,23 +102,9 @@ def job(config: DictConfig) -> Path:
     return folder
 
 
-def _told(progress: "Progress", steps: int) -> Any:
-    """Shows a bar, and a line for every judgement."""
-    advance = progress.stage("training", steps, "steps")
-    done = 0
-
-    def tell(report: "Report") -> None:
-        nonlocal done
-        advance(report.step - done)
-        done = report.step
-        if report.scores:
-            terms = {name: report.terms[name] for name in ("loss", "cross_entropy", "map") if name in report.terms}
-            numbers = ", ".join(f"{name} {value:.3f}" for name, value in {**report.scores, **terms}.items())
-            progress.tell(f"step {report.step}: {numbers}")
-        if report.stopped:
-            progress.say(report.stopped)
-
-    return tell
+def _shown(report: "Report") -> Mapping[str, float]:
+    terms = {name: report.terms[name] for name in ("loss", "cross_entropy", "map") if name in report.terms}
+    return {**report.scores, **terms}
 
 
 def _summary(key: str, wanted: "Harmonize", pictures: str, outcome: "Outcome") -> dict[str, Any]:
@@ -148,7 +131,7 @@ def _summary(key: str, wanted: "Harmonize", pictures: str, outcome: "Outcome") -
 
 
 def _write(folder: Path, summary: Mapping[str, Any], outcome: "Outcome", spec: Any) -> None:
-    """Weights, tables and figures; the summary last, so that a folder with one is complete."""
+    """Weights, tables and figures."""
     import pandas as pd
 
     from engine.harmonize.run import ADMISSIBLE
@@ -156,11 +139,8 @@ def _write(folder: Path, summary: Mapping[str, Any], outcome: "Outcome", spec: A
     from engine.report.loss_figure import loss_figure
     from engine.report.saliency_figure import chosen_rows, saliency_figure
     from engine.training import log
-    from models.trainable import save_weights
 
-    weights = folder / WEIGHTS
-    weights.unlink(missing_ok=True)  # of a run that was killed while it wrote
-    save_weights(weights, outcome.params, outcome.statistics, spec)
+    training.save(folder, outcome.params, outcome.statistics, spec)
     states = {"before": outcome.before, "after": outcome.after}
     columns = {
         f"{name}_{state}": values
@@ -188,11 +168,7 @@ def _write(folder: Path, summary: Mapping[str, Any], outcome: "Outcome", spec: A
     scores = scores.drop(columns=ADMISSIBLE)  # the alignment again, where it counts
     note = "Scores: on the pictures that choose the step (ringed), which are not the ones reported."
     save(loss_figure(terms[shown], scores, title, note, outcome.best), folder, "loss")
-    text = json.dumps(summary, indent=1, allow_nan=False, default=str)
-    temporary = folder / f".{SUMMARY}"
-    temporary.write_text(text + "\n")
-    temporary.replace(folder / SUMMARY)
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # the weights are what is left of them
+    training.complete(folder, summary)
 
 
 def line(summary: Mapping[str, Any], name: str) -> str:
@@ -221,4 +197,4 @@ def _show(summary: Mapping[str, Any], folder: Path) -> None:
         style="dim",
     )
     console.print(f"written to {folder}/", style="dim")
-    console.print(f"score it:  corticalign score model={summary['model']} weights={folder / WEIGHTS}")
+    console.print(f"score it:  corticalign score model={summary['model']} weights={folder / training.WEIGHTS}")

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from omegaconf import MISSING, DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import MISSING, DictConfig
 
 from engine.commands.schema import Weights
+from engine.commands.structure import structured
 from engine.commands.training_schema import Train, at, check_training
 from engine.errors import InputError
 
@@ -36,7 +36,7 @@ class Loss:
     weight_decay: float = MISSING
     label_smoothing: float = MISSING
     levels: int = MISSING
-    parity: Any = MISSING  # checked by the loss
+    parity: Any = MISSING
     preserve: float = MISSING
 
 
@@ -60,20 +60,19 @@ class Harmonize:
     quiet: bool = MISSING
 
 
-ALLOWED = {"labels": ("model", "given")}
+ALLOWED: dict[str, tuple[str | None, ...]] = {
+    "labels": ("model", "given"),
+    "loss.parity": (None, "released", "training"),
+}
 
 
 def typed(config: DictConfig) -> Harmonize:
     """The composed configuration as typed settings.
 
     Raises:
-        InputError: a value of the wrong type or out of range; names the key.
+        InputError: an unknown key, a value of the wrong type or out of range; names the key.
     """
-    try:
-        settings = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Harmonize), config))
-    except OmegaConfBaseException as error:
-        raise InputError(f"cannot use the settings: {' '.join(str(error).split())}") from error
-    assert isinstance(settings, Harmonize)
+    settings = structured(Harmonize, config)
     check_training(settings, ALLOWED, {})
     if not 0 < settings.images.share < 1:
         raise InputError(f"images.share={settings.images.share:g}: wanted a share above 0 and below 1")

@@ -16,7 +16,7 @@ from engine.reduction import Reduction
 from engine.reference_images import reference_images
 from models import zoo
 from models.external import entry_spec
-from models.port import Choice, load
+from models.port import Choice, Model, known
 from models.weights.sources import Places
 
 
@@ -41,7 +41,20 @@ def prepared(wanted: Score) -> Callable[[Places], Predictor]:
     layers = choose_layers(spec.name, port.layers, port.aliases, wanted.layers)
     choice = Choice(wanted.weights.source, wanted.weights.names, wanted.weights.seed)
     view, reduction = View(model.fit, model.visual_degrees), _reduction(wanted.reduction)
-    return lambda places: FromModel(load(spec, choice, places), layers, view, reduction, default_cache())
+    return lambda places: FromModel(
+        _kept(known(spec, choice, places), choice), layers, view, reduction, default_cache()
+    )
+
+
+_last: list[tuple[Model, Choice]] = []  # of this process, for its next job; of one at most
+
+
+def _kept(model: Model, choice: Choice) -> Model:
+    """The model of the last job, with its weights in memory, where this is the same one with the same weights."""
+    same = bool(_last) and _last[0][0] == model and _last[0][1] == choice
+    if not same:
+        _last[:] = [(model, choice)]
+    return _last[0][0]
 
 
 def _reduction(wanted: schema.Reduction) -> Reduction | Components | None:

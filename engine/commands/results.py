@@ -42,7 +42,7 @@ NUMBERS = ("score", "low", "high", "ceiling", "ceiled")
 
 def run(given: list[str]) -> int:
     """Prints or exports the rows that fit."""
-    arguments = _parser().parse_args(given)
+    arguments = _parsed(given)
     wanted, output = _words(arguments.words)
     store = output / STORE
     if not store.is_dir():
@@ -71,7 +71,7 @@ def run(given: list[str]) -> int:
 
 def check(given: list[str]) -> None:
     """Raises InputError, or exits as argparse does, where the words cannot be taken."""
-    _words(_parser().parse_args(given).words)
+    _words(_parsed(given).words)
 
 
 def chosen(rows: pa.Table, wanted: Mapping[str, Sequence[str]], *, best: bool, convention: str | None) -> pa.Table:
@@ -147,6 +147,15 @@ def _words(words: Sequence[str]) -> tuple[dict[str, list[str]], Path]:
         else:
             raise unknown("filter", name, [*FILTERS, "output"])
     return wanted, output
+
+
+def _parsed(given: list[str]) -> argparse.Namespace:
+    """As argparse reads them, with the nearest option for one that does not exist."""
+    parser = _parser()
+    arguments, left = parser.parse_known_args(given)
+    if left:
+        raise unknown("option", left[0], [name for action in parser._actions for name in action.option_strings])
+    return arguments
 
 
 def _parser() -> argparse.ArgumentParser:

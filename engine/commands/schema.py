@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from omegaconf import MISSING, DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import MISSING, DictConfig
 
-from engine.commands.metrics import METRICS, OF_MAPS, OF_UNITS, check
+from engine.commands.hosts import Hosts, check_hosts
+from engine.commands.metrics import OF_MAPS, OF_UNITS, check
+from engine.commands.structure import structured
 from engine.errors import InputError
 from models.preprocessing import FITS
 
@@ -33,25 +34,6 @@ class Reduction:
     size: int = MISSING
     seed: int = MISSING
     images: str | None = None
-
-
-@dataclass
-class Kfold:
-    kind: str = MISSING
-    folds: int = MISSING
-    seed: int = MISSING
-    group: str | None = MISSING
-
-
-@dataclass
-class Shuffle:
-    kind: str = MISSING
-    splits: int = MISSING
-    train_size: float = MISSING
-    inner_folds: int = MISSING
-    seed: int = MISSING
-    stratify: str | None = MISSING
-    group: str | None = MISSING
 
 
 @dataclass
@@ -85,9 +67,9 @@ class Score:
     output: str = MISSING
     quiet: bool = MISSING
     memory: Memory = field(default_factory=Memory)
+    hosts: Hosts = field(default_factory=Hosts)
 
 
-CV = {"kfold": Kfold, "shuffle": Shuffle}
 ALLOWED = {
     "model.fit": FITS,
     "reduction.kind": ("none", "mean", "subset", "projection", "pca"),
@@ -100,22 +82,9 @@ def typed(config: DictConfig) -> Score:
     """The composed configuration as typed settings.
 
     Raises:
-        InputError: a value of the wrong type or out of range; names the key.
+        InputError: an unknown key, a value of the wrong type or out of range; names the key.
     """
-    try:
-        kind = config.cv.kind
-        # The launcher is the sweep's: a job does not know who runs it.
-        own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "launcher"])
-        merged = OmegaConf.merge(OmegaConf.structured(Score), own)
-        merged.cv = OmegaConf.merge(OmegaConf.structured(CV[kind]), config.cv)
-        for name, given in config.metric.items():
-            merged.metric[name] = OmegaConf.merge(OmegaConf.structured(METRICS[str(name)]), given)
-        settings = OmegaConf.to_object(merged)
-    except KeyError as error:
-        raise InputError(f"cv.kind={config.cv.kind}: wanted one of {', '.join(CV)}") from error
-    except OmegaConfBaseException as error:
-        raise InputError(f"cannot use the settings: {' '.join(str(error).split())}") from error
-    assert isinstance(settings, Score)
+    settings = structured(Score, config)
     for key, allowed in ALLOWED.items():
         group, name = key.split(".")
         value = getattr(getattr(settings, group), name)
@@ -154,6 +123,7 @@ def typed(config: DictConfig) -> Score:
             "pca is fitted to a folder of pictures of your own and needs both (metric.ridge.components is fitted to "
             "training stimuli instead)"
         )
+    check_hosts(settings.hosts)
     if not settings.memory.budget > 0:
         raise InputError(f"memory.budget={settings.memory.budget}: wanted a number of GB above 0")
     return settings

@@ -1,8 +1,8 @@
 """``corticalign score``: settings in, a folder of results out."""
 
 import json
-import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -14,47 +14,63 @@ from engine.store.layout import STORE
 from engine.sweep import plan
 
 BEFORE = "computed before with the same model, data and settings; nothing was done again"
-FAILED: list[str] = []  # filled by a job that ended in an InputError
 
 
 def run(given: list[str]) -> int:
     """Runs the job, or one for every combination with ``-m``. Returns the exit status."""
     words = settings.overrides(given)
     if plan.is_sweep(words):
+        if any(word.startswith("hosts.") for word in words):
+            raise InputError("hosts= is of one job in several processes, and -m of many; give one or the other")
         from engine.commands import sweep
 
         return sweep.start(words)
-    settings.check(words)
-    settings.set_arguments(words)
-    FAILED.clear()
-    import hydra
-
-    hydra.main(config_path=str(settings.config_folder()), config_name="score", **settings.VERSION_BASE)(_task)()
-    return 2 if FAILED else 0
+    return settings.start("score", words, job)
 
 
-def _task(config: DictConfig) -> None:
-    try:  # an InputError must not reach Hydra, which would print a traceback
-        job(config)
-    except InputError as error:
-        print(f"corticalign: error: {error}", file=sys.stderr)
-        FAILED.append("the job")
-
-
-def job(config: DictConfig) -> Path:
+def job(config: DictConfig, cut: int = 1) -> Path:
     """One model against one data set; returns the folder with the results.
 
     Everything the user gave is checked before the first image is shown to the model. Layer summaries are kept as
     they are made and finished results are never made twice, so a job that was killed continues.
+
+    Args:
+        cut: how many times smaller than usual passes and blocks are made, after a job was killed; changes no number.
     """
     from engine.commands.schema import typed
 
     wanted = typed(config)
-    if (folder := _answered(wanted)) is not None:
-        return folder
+    if wanted.hosts.coordinator is None:
+        if (folder := _answered(wanted)) is not None:
+            return folder
+        try:
+            return _made(wanted, cut)
+        except (MemoryError, RuntimeError, ValueError) as error:
+            from engine.memory import shortage
 
+            if not shortage.ran_out(error):
+                raise
+            raise InputError(
+                f"memory ran out ({shortage.reason(error)}); choose a smaller model, run fewer jobs side by side, or "
+                "use a machine with more memory"
+            ) from error
+    from engine.commands.hosts import together
+
+    return together(wanted.hosts, partial(_in_several_processes, wanted))
+
+
+def _in_several_processes(wanted: Score) -> Path:
+    """The part of one of them."""
+    from engine import hosts
+
+    answered = _answered(wanted) if hosts.is_first() else None
+    folder = hosts.from_first(None if answered is None else str(answered))
+    return _made(wanted) if folder is None else Path(folder)
+
+
+def _made(wanted: Score, cut: int = 1) -> Path:
+    from engine import hosts, store
     from engine import job as engine_job
-    from engine import store
     from engine.commands import cross_validation, device, metrics, output
     from engine.commands.asked import request
     from engine.commands.predictor import prepared
@@ -64,6 +80,7 @@ def job(config: DictConfig) -> Path:
     from engine.field_of_view import check_known
     from engine.score import Correction
     from engine.store import requests
+    from engine.store.atomic import tidy
     from engine.target import target
     from models.weights.sources import Places
 
@@ -71,11 +88,13 @@ def job(config: DictConfig) -> Path:
     measures = metrics.chosen(wanted.metric)
     mirror = mirror_folder(wanted.mirror)
     root = Path(wanted.output)
-    store.check_writable(root)
+    if hosts.is_first():
+        store.check_writable(root)
     store.size_limit()
     device.keep_compiled_programs()
     with Progress(wanted.quiet) as progress:
-        found = recordings(wanted.dataset, mirror, progress.download)
+        with hosts.first_before_others():
+            found = recordings(wanted.dataset, mirror, progress.download)
         check_known(found, wanted.model.visual_degrees if wanted.features is None else None)
         regions = None if wanted.regions == "all" else [str(region) for region in wanted.regions]
         targets = [
@@ -92,8 +111,15 @@ def job(config: DictConfig) -> Path:
         for each in targets:
             if each.excluded:
                 progress.say(output.exclusions(each))
-        predictor = load(Places(default_cache(), mirror, progress.download))
+        with hosts.first_before_others():
+            predictor = load(Places(default_cache(), mirror, progress.download))
         engine_job.check_layers(measures, bound, predictor.layers)
+        budget = int(wanted.memory.budget * 1e9)
+        for recording, aim, own in zip(found, targets, bound, strict=True):
+            if not predictor.known(recording):  # before a picture is decoded; what is known may be stored as well
+                engine_job.check_memory(
+                    predictor, recording, aim, measures, own, cache=default_cache(), budget=budget // cut
+                )
         correction = Correction(wanted.ceiling.convention, wanted.ceiling.aggregate)
         results = [
             engine_job.results_of(predictor, *pair, measures, asdict(wanted.ceiling), progress)
@@ -108,7 +134,13 @@ def job(config: DictConfig) -> Path:
         )
         name = wanted.dataset["name"] if wanted.dataset["name"] != "file" else found[0].name
         folder = root / str(name) / f"{predictor.name}-{key[:10]}"
-        if (folder / output.SUMMARY).is_file():
+        known = hosts.from_first((folder / output.SUMMARY).is_file())
+        if not hosts.is_first():
+            if not known:
+                pairs = list(zip(found, bound, strict=True))
+                engine_job.assist(predictor, pairs, cache=default_cache(), budget=budget, stages=progress)
+            return folder
+        if known:
             summary = json.loads((folder / output.SUMMARY).read_text())
             if not wanted.quiet:
                 progress.say(BEFORE)
@@ -119,13 +151,16 @@ def job(config: DictConfig) -> Path:
                 measures,
                 correction=correction,
                 cache=default_cache(),
-                budget=int(wanted.memory.budget * 1e9),
+                budget=budget,
                 stages=progress,
                 store=root / STORE,
                 wanted=results,
+                cut=cut,
             )
             summary = output.summarise(key, wanted, predictor, found, targets, measures, correction, outcome)
             output.write(folder, summary, outcome)
+            for place in (folder.parent, *(root / STORE / kind for kind in ("rows", "layers", "jobs"))):
+                tidy(place, "")  # what killed jobs were writing
         if (asked := request(wanted)) is not None:
             requests.remember(root, root / STORE, asked, folder)
     if not wanted.quiet:

@@ -15,9 +15,11 @@ from typing import TextIO
 
 from engine.errors import InputError
 from engine.sweep import status
+from engine.sweep.beat import Beat
 from engine.sweep.status import Status, Sweep
 
 STYLE = re.compile(r"\x1b\[[0-9;]*m")
+SMALLER, MOST = 4, 2  # times smaller after each of so many attempts that were killed
 MOVES = re.compile(r"\x1b\[[0-9;?]*[A-Za-ln-z]")  # cursor movements: a bar being drawn
 
 
@@ -30,12 +32,16 @@ def run_job(folder: str, name: str, *, show: bool = False) -> str:
     sweep = _sweep(Path(folder).absolute())
     job = sweep.job(name)
     began = sweep.begin(name)
+    begun = (sweep.place(name) / "status.json").stat().st_mtime_ns
+    cut = SMALLER ** min(began.killed, MOST)
     clock = time.perf_counter()
     failed = None
-    with _logged(sweep.log(name), show):
+    with _logged(sweep.log(name), show), Beat(sweep, name, began) as beat:
+        if cut > 1:
+            print(f"note: killed before, probably for lack of memory; passes {cut} times smaller", file=sys.stderr)
         try:
-            place = _score(list(job.words))
-            ended = _finished(sweep, name, began, place)
+            place = _score(list(job.words), cut)
+            ended = _finished(began, begun, place)
         except InputError as error:
             failed = str(error)
             ended = replace(began, state=status.FAILED, reason=status.one_line(failed))
@@ -48,6 +54,7 @@ def run_job(folder: str, name: str, *, show: bool = False) -> str:
             ended = replace(began, state=status.FAILED, reason=status.one_line(reason)[:500])
             print(f"corticalign: error in job {job.label}:", file=sys.stderr)
             traceback.print_exc()
+        ended = beat.taken(ended)
     sweep.write(name, replace(ended, seconds=round(time.perf_counter() - clock, 2)))
     return ended.state
 
@@ -58,21 +65,28 @@ def _sweep(folder: Path) -> Sweep:
     return status.load(folder)
 
 
-def _score(words: list[str]) -> Path:
-    from engine.commands import score, settings
+def _score(words: list[str], cut: int) -> Path:
+    from engine.commands import asked, score, settings
+    from engine.commands.schema import typed
+    from engine.store.layout import STORE
 
-    return score.job(settings.composed(words))
+    config = settings.composed(words)
+    folder = score.job(config, cut)
+    asked.remember(words, typed(config), Path(str(config.output)) / STORE)
+    return folder
 
 
-def _finished(sweep: Sweep, name: str, began: Status, place: Path) -> Status:
+def _finished(began: Status, begun: int, place: Path) -> Status:
     """Whether the results were made now: their file is younger than the mark that this job had begun.
 
     Both times are those of the file system, so that machines whose clocks differ may share it.
+
+    Args:
+        begun: when that mark was written, in ns.
     """
     from engine.commands.output import SUMMARY
 
     made = (place / SUMMARY).stat().st_mtime_ns
-    begun = (sweep.place(name) / "status.json").stat().st_mtime_ns
     if made < begun:
         return replace(began, state=status.CACHED, folder=str(place))
     recordings = json.loads((place / SUMMARY).read_text())["recordings"]

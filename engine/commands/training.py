@@ -1,42 +1,21 @@
-"""What the commands that train have in common: how they are started, what a run is known by, its optimiser."""
+"""What the commands that train have in common: what a run is known by, its optimiser, how it is shown and ended."""
 
-import sys
+import json
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig
-
-from engine.commands import settings
-from engine.errors import InputError
-
 if TYPE_CHECKING:
+    from engine.commands.progress import Progress
     from engine.commands.training_schema import Train
+    from engine.training.loop import Report
     from engine.training.optimiser import Settings
     from models.spec import ModelSpec
 
+SUMMARY, WEIGHTS = "summary.json", "weights.safetensors"
 NUMBERS_DO_NOT_DEPEND_ON = ("mirror", "output", "quiet", "keep")
-
-
-def start(command: str, words: list[str], job: Callable[[DictConfig], Path]) -> int:
-    """Runs one job of the command with these overrides. Returns the exit status."""
-    settings.check(words, command)
-    settings.set_arguments(words, command)
-    failed: list[str] = []
-
-    def task(config: DictConfig) -> None:
-        # An InputError must not reach Hydra, which would print a traceback.
-        try:
-            job(config)
-        except InputError as error:
-            print(f"corticalign: error: {error}", file=sys.stderr)
-            failed.append(str(error))
-
-    import hydra
-
-    hydra.main(config_path=str(settings.config_folder()), config_name=command, **settings.VERSION_BASE)(task)()
-    return 2 if failed else 0
 
 
 def identity(version: str, wanted: Any, more: Mapping[str, object]) -> dict[str, Any]:
@@ -76,3 +55,41 @@ def optimiser(train: "Train") -> "Settings":
         train.accumulate,
         multipliers(train.multipliers),
     )
+
+
+def told(
+    progress: "Progress", steps: int, shown: Callable[["Report"], Mapping[str, float]]
+) -> Callable[["Report"], None]:
+    """For every step: moves a bar, and prints a line of what is ``shown`` of a judgement."""
+    advance = progress.stage("training", steps, "steps")
+    done = 0
+
+    def tell(report: "Report") -> None:
+        nonlocal done
+        advance(report.step - done)
+        done = report.step
+        if report.scores:
+            numbers = ", ".join(f"{name} {value:.3f}" for name, value in shown(report).items())
+            progress.tell(f"step {report.step}: {numbers}")
+        if report.stopped:
+            progress.say(report.stopped)
+
+    return tell
+
+
+def save(folder: Path, params: Any, statistics: Any, spec: "ModelSpec") -> None:
+    """Writes the weights, in place of those of a run that was killed while it wrote."""
+    from models.trainable import save_weights
+
+    weights = folder / WEIGHTS
+    weights.unlink(missing_ok=True)
+    save_weights(weights, params, statistics, spec)
+
+
+def complete(folder: Path, summary: Mapping[str, Any]) -> None:
+    """Writes the summary, last of all, so that a folder with one is complete; the checkpoints go."""
+    text = json.dumps(summary, indent=1, allow_nan=False, default=str)
+    temporary = folder / f".{SUMMARY}"
+    temporary.write_text(text + "\n")
+    temporary.replace(folder / SUMMARY)
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # the weights are what is left of them

@@ -13,7 +13,7 @@ from engine.errors import InputError
 class Train:
     steps: int = MISSING
     batch: int = MISSING
-    method: Any = MISSING  # this and the schedule are checked by the optimiser
+    method: Any = MISSING  # this and those below of any kind are checked against ALLOWED
     learning_rate: float = MISSING
     schedule: Any = MISSING
     warmup: int = MISSING
@@ -23,7 +23,7 @@ class Train:
     accumulate: int = MISSING
     multipliers: list[str] = MISSING  # PATTERN:FACTOR
     smallest_view: float = MISSING
-    statistics: Any = MISSING  # checked against ALLOWED
+    statistics: Any = MISSING
     dtype: Any = MISSING
     ema: float | None = MISSING
     remat: bool = MISSING
@@ -31,6 +31,8 @@ class Train:
 
 
 ALLOWED: Mapping[str, tuple[str | None, ...]] = {
+    "train.method": ("adamw", "sgd", "natural"),
+    "train.schedule": ("constant", "cosine", "published"),
     "train.statistics": ("frozen", "updated"),
     "train.dtype": ("float32", "bfloat16"),
 }
@@ -50,6 +52,8 @@ def check_training(settings: Any, allowed: Mapping[str, tuple[str | None, ...]],
         if (value := at(settings, key)) < smallest:
             raise InputError(f"{key}={value}: wanted at least {smallest}")
     multipliers(settings.train.multipliers)
+    if (ema := settings.train.ema) is not None and not 0 < ema < 1:
+        raise InputError(f"train.ema={ema:g}: wanted a decay above 0 and below 1, such as 0.999, or null")
     if not 0 < settings.train.smallest_view <= 1:
         raise InputError(f"train.smallest_view={settings.train.smallest_view:g}: wanted a share above 0, at most 1")
 

@@ -24,16 +24,15 @@ from engine.predictor import Stages
 from engine.recording import Recording
 from engine.solvers.folds import Split
 from engine.training.batches import Batches, Order, training_batches
-from engine.training.checkpoints import Checkpoints
 from engine.training.co_training import Term, co_training, with_readouts
+from engine.training.course import Judging, run_course
 from engine.training.examples import Examples
 from engine.training.heads import split_heads
-from engine.training.loop import Evaluation, Report, train
+from engine.training.loop import Report
 from engine.training.neural_batches import Joined, NeuralData, neural_batches, neural_data
 from engine.training.optimiser import Settings, make_optimiser
 from engine.training.partition import HeldOut, partition, restricted
-from engine.training.state import TrainState, initial_state
-from engine.training.step import Objective, make_step
+from engine.training.step import Objective
 from models.port import Model, layer_shapes
 from models.preprocessing import normalise
 from models.spec import ModelSpec
@@ -223,49 +222,32 @@ def co_train(
         views = training_batches([task.train], [1.0], model.spec.preprocessing, order, area=area)
         batches = Joined(views, neural)
 
-    def judged(state: TrainState) -> tuple[Any, Any]:
-        return split_heads(state.ema if plan.ema else state.params)[0], state.statistics
-
     def as_model(params: Any, statistics: Any) -> Model:
-        return frozen(model, params, statistics, "in training")
+        return frozen(model, split_heads(params)[0], statistics, "in training")
 
-    def scores(state: TrainState) -> dict[str, float]:
-        rows = found.selection(as_model(*judged(state)))
+    def scores(state: tuple[Any, Any]) -> dict[str, float]:
+        rows = found.selection(as_model(*state))
         return {"score": float(rows["score"].mean())}
 
-    step = make_step(
+    before = found.test(as_model(model.params, model.statistics), stages)
+    kept = run_course(
+        (params, model.statistics),
         co_training(objective, model.forward, plan.terms),
         rule,
-        frozen_statistics=plan.frozen_statistics,
-        ema=plan.ema,
-        remat=plan.remat,
+        batches,
+        Judging(scores, "score", keep_best=plan.best),
+        plan,
+        folder=folder,
+        identity=identity,
+        report=report,
     )
-    before = found.test(as_model(model.params, model.statistics), stages)
-    state = initial_state(params, model.statistics, rule, seed=plan.seed, ema=plan.ema is not None)
-    checkpoints = Checkpoints(folder / "checkpoints", identity, keep=plan.keep)
-    try:
-        last = train(
-            state,
-            step,
-            batches,
-            steps=plan.steps,
-            checkpoints=checkpoints,
-            checkpoint_every=plan.checkpoint_every,
-            log=folder / "log",
-            evaluation=Evaluation(scores, "score", plan.every),
-            report=report,
-        )
-        kept = checkpoints.best if plan.best else plan.steps
-        assert kept is not None
-        end = judged(checkpoints.restore(last, kept) if plan.best else last)
-    finally:
-        checkpoints.close()
+    end = split_heads(kept.params)[0], kept.statistics
     after = found.test(as_model(*end), stages)
     same = np.zeros(0, bool)
     if answers is not None:
         shown = found.held_out if task is None else task.test
         same = answers(end, shown) == answers((model.params, model.statistics), shown)
-    return Outcome(*end, kept, before, after, same)
+    return Outcome(*end, kept.step, before, after, same)
 
 
 Answers = Callable[[tuple[Any, Any], np.ndarray], np.ndarray]

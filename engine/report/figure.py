@@ -76,6 +76,7 @@ def layers_figure(
 def save(figure: Figure, folder: Path, name: str) -> None:
     """Writes ``name.png`` and ``name.svg``, the same bytes for the same figure."""
     figure.savefig(folder / f"{name}.png", dpi=160)
+    figure.set_layout_engine("none")  # laid out already, which takes as long as drawing
     with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
         figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
 

@@ -128,11 +128,12 @@ def _serve(
 
 
 def killed(times: int) -> str:
-    """The reason of a job whose worker died."""
+    """The reason of a job whose worker died. Every try makes smaller passes (``engine.commands.sweep_job``)."""
     again = "" if times == 1 else f", {times} times"
+    smaller = "" if times == 1 else ", at last with smaller passes"
     return (
-        f"the worker was killed{again}, probably for lack of memory; give it more with fewer workers, or use a smaller "
-        "memory.budget"
+        f"the worker was killed{again}{smaller}, probably for lack of memory; give it more with fewer workers, or "
+        "choose fewer layers or a smaller memory.budget"
     )
 
 

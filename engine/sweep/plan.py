@@ -12,8 +12,11 @@ from hydra.errors import HydraException
 from engine.errors import InputError
 
 OPTIONS = ("-m", "--multirun")
-# Change no number: a job keeps its name with another output folder, launcher or memory.
-PRACTICAL = ("output", "quiet", "mirror", "memory")
+# Change no number: a job keeps its name with another output folder, memory, or place of the user's settings (hydra).
+PRACTICAL = ("output", "quiet", "mirror", "memory", "hydra")
+STUDY = "experiment"  # always part of what a job is called
+SEARCHED = "hydra.searchpath="  # where the user's own settings are
+OF_MODEL, OF_DATA = ("model", "weights", "features"), ("dataset",)  # beginnings of words
 LONGEST = 100  # characters of a name before its digest; file systems take 255 bytes
 
 
@@ -39,7 +42,7 @@ def is_sweep(words: Sequence[str]) -> bool:
 
 
 def launcher_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The words that say who runs the jobs, and the others (without ``-m``).
+    """The words that say who runs the jobs, and the others (without ``-m``). Where the user's settings are, both say.
 
     Raises:
         InputError: several launchers, or a setting of Hydra's own launchers.
@@ -47,13 +50,14 @@ def launcher_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
     kept = [word for word in words if word not in OPTIONS]
     own = [word for word in kept if re.match(r"\+*launcher[.=]", word)]
     for word in kept:
-        if word.lstrip("+~").startswith(("hydra.", "hydra/")):
+        if word.lstrip("+~").startswith(("hydra.", "hydra/")) and not word.startswith(SEARCHED):
             raise InputError(f"'{word}': a sweep takes no setting of Hydra's own; who runs the jobs is launcher=NAME")
     parsed = _parsed(own)
     for word, override in zip(own, parsed, strict=True):
         if override.is_sweep_override():
             raise InputError(f"'{word}': a sweep has one launcher; wanted one value")
-    return own, [word for word in kept if word not in own]
+    searched = [word for word in kept if word.startswith(SEARCHED)]
+    return [*searched, *own], [word for word in kept if word not in own]
 
 
 def jobs(words: Sequence[str]) -> list[Job]:
@@ -78,7 +82,9 @@ def jobs(words: Sequence[str]) -> list[Job]:
     found: dict[str, Job] = {}
     for combination in itertools.product(*choices.values()):
         chosen = dict(zip(choices, combination, strict=True))
-        label = " ".join(chosen[key] for key in chosen if key in varying) or " ".join(combination) or "default"
+        told = " ".join(chosen[key] for key in sorted(chosen, key=lambda key: key != STUDY) if key in {*varying, STUDY})
+        shown = " ".join(word for word in combination if not word.startswith(SEARCHED))
+        label = told or shown or "default"
         identity = sorted(word for key, word in chosen.items() if key.split(".")[0] not in PRACTICAL)
         practical = sorted(word for key, word in chosen.items() if key in varying and word not in identity)
         digest = sha256("\0".join([*identity, *practical]).encode()).hexdigest()[:8]
@@ -86,6 +92,22 @@ def jobs(words: Sequence[str]) -> list[Job]:
         job = Job(f"{short}-{digest}", label, combination)
         found.setdefault(job.name, job)
     return list(found.values())
+
+
+def neighbours(jobs: Sequence[Job]) -> list[Job]:
+    """The jobs in an order in which those of one model follow each other, and where the model changes the data stay.
+
+    A process keeps the model and the recordings of its last job for the next. Results do not depend on the order.
+    """
+    models: dict[tuple[str, ...], dict[tuple[str, ...], list[Job]]] = {}
+    for job in jobs:
+        model, data = (tuple(word for word in job.words if word.startswith(own)) for own in (OF_MODEL, OF_DATA))
+        models.setdefault(model, {}).setdefault(data, []).append(job)
+    found: list[Job] = []
+    for number, by_data in enumerate(models.values()):
+        groups = list(by_data.values())
+        found += itertools.chain(*(reversed(groups) if number % 2 else groups))
+    return found
 
 
 def _parsed(words: Sequence[str]):  # type: ignore[no-untyped-def]  # Hydra's Override, which has no stubs

@@ -18,7 +18,7 @@ MEMORY_FRACTION = 0.9  # of a GPU, for all jobs that share it
 def check() -> None:
     """Raises InputError where Ray is missing."""
     try:
-        import ray  # noqa: F401
+        import ray  # noqa: F401  only whether it is there
     except ImportError as error:
         raise missing("Ray", "ray", error) from error
 

@@ -9,6 +9,7 @@ from rich.table import Table
 from engine.sweep import status
 from engine.sweep.status import Status, Sweep
 
+LISTED = 200  # jobs done before a sweep began that its table lists; a table of thousands takes seconds
 STYLES = {status.DONE: "green", status.CACHED: "cyan", status.FAILED: "red", status.RUNNING: "yellow"}
 
 
@@ -24,6 +25,14 @@ def sentence(statuses: dict[str, Status]) -> str:
     return f"{len(statuses)} job{'' if len(statuses) == 1 else 's'}: {parts}"
 
 
+def memory(of: Status) -> str:
+    """The most that a job has held, such as ``1.9 GB`` or ``1.9 + 12 GB device``; empty while that is not known."""
+    if not of.memory:
+        return ""
+    main = f"{of.memory / 1e9:.2g}"
+    return f"{main} + {of.device / 1e9:.2g} GB device" if of.device else f"{main} GB"
+
+
 def retry_command(sweep: Sweep) -> str:
     """What runs those jobs of the sweep again that have no result."""
     return f"corticalign sweep retry {shlex.quote(str(sweep.folder))}"
@@ -37,14 +46,21 @@ def show(sweep: Sweep, console: Console) -> None:
     table.add_column("state")
     table.add_column("seconds", justify="right")
     table.add_column("images/s", justify="right")
+    table.add_column("peak memory", justify="right")
     table.add_column("results", overflow="fold")
+    hidden = sweep.answered if len(sweep.answered) > LISTED else status.NONE
     for job in sweep.jobs:
         each = statuses[job.name]
+        if job.name in hidden and each.state == status.CACHED:
+            continue
         rate = f"{each.images / each.seconds:.3g}" if each.images and each.seconds else ""
         state = f"[{STYLES.get(each.state, 'default')}]{each.state}[/]"
         seconds = f"{each.seconds:.1f}" if each.state in status.FINAL else ""
-        table.add_row(escape(job.label), state, seconds, rate, escape(each.folder))
-    console.print(table)
+        table.add_row(escape(job.label), state, seconds, rate, memory(each), escape(each.folder))
+    if table.rows:
+        console.print(table)
+    if hidden:
+        console.print(f"done before, not listed: {len(hidden)}; their folders are in {sweep.folder / status.PLAN}")
     console.print(sentence(statuses), highlight=False)
     failed = [job for job in sweep.jobs if statuses[job.name].state == status.FAILED]
     for job in failed:

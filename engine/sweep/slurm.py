@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +40,17 @@ class Task:
         """Called by submitit before it queues the task again."""
         from submitit.helpers import DelayedSubmission
 
+        sweep = load(Path(self.folder))
+        for name in names:
+            if (running := sweep.read(name)).state == status.RUNNING:  # it was not killed for what it did
+                sweep.write(name, replace(running, state=status.QUEUED, reason="its machine was taken back"))
         return DelayedSubmission(self, names)
 
 
 def check(settings: Slurm) -> None:
     """Raises InputError where submitit or SLURM is missing."""
     try:
-        import submitit  # noqa: F401
+        import submitit  # noqa: F401  only whether it is there
     except ImportError as error:
         raise missing("submitit", "slurm", error) from error
     if settings.cluster == "slurm" and shutil.which("sbatch") is None:

@@ -1,8 +1,10 @@
 """What is known of a sweep: a folder with one small file per job, each written whole.
 
-    sweep.json                 what was asked: words, launcher, working folder, the jobs in order
-    jobs/NAME/status.json      state, reason, seconds, images, where and since when
+    sweep.json                 what was asked: words, launcher, working folder, the jobs in order; which of them were
+                               answered before it began
+    jobs/NAME/status.json      state, reason, seconds, images, memory, where and since when
     jobs/NAME/log.txt          what the job printed
+    running.json               who runs it, while somebody does (``beat.py``)
 
 Whoever runs a job writes its status; everybody else only reads, from any machine that sees the folder. One job has one
 writer at a time, and a file appears whole or not at all, so that no lock is needed.
@@ -12,10 +14,11 @@ import json
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from engine.errors import InputError, unknown
 from engine.store.atomic import write_file
@@ -26,6 +29,7 @@ STATES = (DONE, CACHED, RUNNING, QUEUED, FAILED)
 FINAL = (DONE, CACHED, FAILED)
 GOOD = (DONE, CACHED)
 PLAN = "sweep.json"
+NONE: Mapping[str, str] = MappingProxyType({})
 VERSION = 1
 
 
@@ -42,6 +46,8 @@ class Status:
         started: seconds since 1970.
         host, process: who runs it.
         attempt: 1 the first time, 2 after a worker died or the cluster took the machine back.
+        killed: attempts that ended without a word, mostly for lack of memory.
+        memory, device: the most bytes of main and of device memory that were held so far.
     """
 
     state: str = QUEUED
@@ -53,17 +59,30 @@ class Status:
     host: str = ""
     process: int = 0
     attempt: int = 0
+    killed: int = 0
+    memory: int = 0
+    device: int = 0
+
+    @property
+    def deaths(self) -> int:
+        """``killed``, and one more where this attempt is dead too."""
+        return self.killed + (self.state == RUNNING)
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep on disk; ``jobs`` in the order asked."""
+    """A sweep on disk; ``jobs`` in the order asked.
+
+    ``answered`` are those whose results were there before it began, by name -> folder of the results. They have no
+    status file of their own, for there may be thousands, until one is run again.
+    """
 
     folder: Path
     command: str
     launcher: tuple[str, ...]
     jobs: tuple[Job, ...]
     started_in: str
+    answered: Mapping[str, str] = field(default_factory=dict)
     _final: dict[str, Status] = field(default_factory=dict, compare=False, repr=False)
 
     def job(self, name: str) -> Job:
@@ -78,6 +97,8 @@ class Sweep:
 
     def read(self, name: str) -> Status:
         """Of one job; queued where nothing is known or the file is of no use."""
+        if name in self.answered and not self.place(name).is_dir():
+            return Status(CACHED, folder=self.answered[name])
         try:
             found = json.loads((self.place(name) / "status.json").read_text())
             return Status(**found)
@@ -111,26 +132,30 @@ class Sweep:
             host=socket.gethostname(),
             process=os.getpid(),
             attempt=before.attempt + 1,
+            killed=before.deaths,
         )
         self.write(name, now)
         return now
 
     def requeue(self, names: Sequence[str]) -> None:
-        """Marks jobs as not begun, for another try."""
+        """Marks jobs as not begun, for another try; how often their processes died is kept."""
         for name in names:
             self._final.pop(name, None)
-            self.write(name, Status())
+            self.write(name, Status(killed=self.read(name).deaths))
 
     def fail(self, name: str, reason: str) -> None:
         """Marks a job as failed whose process can no longer say so."""
         before = self.read(name)
         if before.state not in FINAL:
             seconds = time.time() - before.started if before.started else 0.0
-            self.write(name, replace(before, state=FAILED, reason=one_line(reason), seconds=round(seconds, 2)))
+            ended = replace(before, state=FAILED, reason=one_line(reason), seconds=round(seconds, 2))
+            self.write(name, replace(ended, killed=before.deaths))
 
 
-def create(root: Path, command: str, launcher: Sequence[str], jobs: Sequence[Job]) -> Sweep:
-    """A new sweep below ``root``/sweeps, named by the time; its jobs are queued."""
+def create(
+    root: Path, command: str, launcher: Sequence[str], jobs: Sequence[Job], answered: Mapping[str, str] = NONE
+) -> Sweep:
+    """A new sweep below ``root``/sweeps, named by the time; its jobs are queued, but those ``answered`` before."""
     stamp, number = datetime.now().strftime("%Y-%m-%d_%H-%M-%S"), 1
     while True:
         folder = root / "sweeps" / (stamp if number == 1 else f"{stamp}-{number}")
@@ -143,13 +168,14 @@ def create(root: Path, command: str, launcher: Sequence[str], jobs: Sequence[Job
             raise InputError(
                 f"cannot write to the output folder '{root}' ({error.strerror}); give another with output=FOLDER"
             ) from error
-    sweep = Sweep(folder, command, tuple(launcher), tuple(jobs), str(Path.cwd()))
+    sweep = Sweep(folder, command, tuple(launcher), tuple(jobs), str(Path.cwd()), dict(answered))
     about = {
         "version": VERSION,
         "command": command,
         "launcher": list(launcher),
         "started_in": sweep.started_in,
-        "jobs": [asdict(job) for job in jobs],
+        "jobs": [job.__dict__ for job in jobs],
+        "answered": sweep.answered,
     }
     text = json.dumps(about, indent=1) + "\n"
     write_file(folder / PLAN, lambda file: file.write(text.encode()))
@@ -165,7 +191,8 @@ def load(folder: Path) -> Sweep:
     try:
         about = json.loads((folder / PLAN).read_text())
         jobs = tuple(Job(job["name"], job["label"], tuple(job["words"])) for job in about["jobs"])
-        return Sweep(folder, about["command"], tuple(about["launcher"]), jobs, about["started_in"])
+        answered = dict(about.get("answered", {}))
+        return Sweep(folder, about["command"], tuple(about["launcher"]), jobs, about["started_in"], answered)
     except FileNotFoundError as error:
         near = sorted(str(path.parent) for path in folder.parent.glob(f"*/{PLAN}"))
         if near:

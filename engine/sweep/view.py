@@ -57,9 +57,10 @@ def picture(sweep: Sweep, statuses: dict[str, Status], now: float) -> Group:
     for job in running[:LINES]:
         each = statuses[job.name]
         where = each.host + (f", attempt {each.attempt}" if each.attempt > 1 else "")
-        table.add_row(Text(job.label), Text(_span(now - each.started), style="yellow"), Text(where, style="dim"))
+        since = Text(_span(now - each.started), style="yellow")
+        table.add_row(Text(job.label), since, Text(report.memory(each)), Text(where, style="dim"))
     if len(running) > LINES:
-        table.add_row(Text(f"and {len(running) - LINES} more", style="dim"), "", "")
+        table.add_row(Text(f"and {len(running) - LINES} more", style="dim"), "", "", "")
     failed = [job for job in sweep.jobs if statuses[job.name].state == status.FAILED]
     reasons = [Text(f"failed: {job.label}: {statuses[job.name].reason}", style="red") for job in failed[-3:]]
     return Group(bar, head, table, *reasons)

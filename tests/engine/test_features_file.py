@@ -98,7 +98,7 @@ def test_infinite_features_name_the_layer(tmp_path: Path) -> None:
 )
 def test_files_that_do_not_fit(tmp_path: Path, change: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        open_features(written(tmp_path, "npz", **change))  # type: ignore[arg-type]
+        open_features(written(tmp_path, "npz", **change))  # type: ignore[arg-type]  # settings by name
 
 
 def test_other_files(tmp_path: Path) -> None:

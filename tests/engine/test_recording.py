@@ -90,7 +90,7 @@ def test_regions_in_order_of_appearance(recording: Recording) -> None:
 )
 def test_parts_that_do_not_fit_are_refused(recording: Recording, change: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        replace(recording, **change)  # type: ignore[arg-type]
+        replace(recording, **change)  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_digest_depends_on_what_was_recorded_only(recording: Recording) -> None:

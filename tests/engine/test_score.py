@@ -41,7 +41,7 @@ def simulated() -> tuple[Recording, dict[str, np.ndarray]]:
     def never(file: object) -> None:
         raise AssertionError("sim needs no files")
 
-    return datasets.load("sim", OPTIONS, never)[0], sim.generating_features(OPTIONS)  # type: ignore[arg-type]
+    return datasets.load("sim", OPTIONS, never)[0], sim.generating_features(OPTIONS)  # type: ignore[arg-type]  # no Fetch: it must not be called
 
 
 def test_generating_features_reach_the_known_ceiling(simulated: tuple[Recording, dict[str, np.ndarray]]) -> None:

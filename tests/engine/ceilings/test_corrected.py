@@ -20,7 +20,7 @@ R, C = np.array([0.4, -0.4, 0.5, 0.5]), np.array([0.64, 0.64, 0.0, np.nan])
 )
 def test_conventions_by_hand(convention: str, wanted: list[float]) -> None:
     assert convention in CONVENTIONS
-    np.testing.assert_allclose(correct(R, C, convention), wanted, rtol=1e-14)  # type: ignore[arg-type]
+    np.testing.assert_allclose(correct(R, C, convention), wanted, rtol=1e-14)  # type: ignore[arg-type]  # one of the names
 
 
 def test_aggregates_are_brain_scores() -> None:
@@ -65,6 +65,6 @@ def test_both_sides_by_hand() -> None:
 
 def test_unknown_conventions_and_shapes_are_refused() -> None:
     with pytest.raises(InputError, match=r"unknown ceiling convention 'r2/c'; did you mean r\^2/c"):
-        correct(R, C, "r2/c")  # type: ignore[arg-type]
+        correct(R, C, "r2/c")  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(InputError, match="wanted r of splits x neuroids"):
         on_aggregates(R, 0.5, "r")

@@ -95,7 +95,7 @@ def test_missing_presentations_equal_a_loop_over_halvings() -> None:
     for _ in range(4):
         order = draws.permutation(6)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
+            warnings.simplefilter("ignore", RuntimeWarning)  # means of nothing
             a, b = np.nanmean(repeats[order[:3]], axis=0), np.nanmean(repeats[order[3:]], axis=0)
         both = np.isfinite(a) & np.isfinite(b)
         r = np.array([pearsonr(a[both[:, i], i], b[both[:, i], i])[0] for i in range(2)])

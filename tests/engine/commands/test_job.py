@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from engine.commands import predictor
 from tests.engine.commands.test_cli import SMALL, run
 
 pytestmark = pytest.mark.skipif(
@@ -67,6 +68,34 @@ def test_the_same_job_is_not_done_twice_and_another_is(capsys: pytest.CaptureFix
     assert {path: path.stat().st_mtime_ns for path in here.rglob("*") if path.is_file()} == before
     run(capsys, "score", *SMALL, "cv.seed=1")
     assert len(results(here)) == 2
+
+
+def test_another_metric_reads_no_weights_and_has_the_same_numbers(
+    capsys: pytest.CaptureFixture[str], here: Path
+) -> None:
+    run(capsys, "score", *SMALL, "metric=[ridge,cka]", "output=together")
+    assert run(capsys, "score", *SMALL, "metric=ridge", "output=apart")[0] == 0
+    predictor._last.clear()  # as in a new process
+    assert run(capsys, "score", *SMALL, "metric=cka", "output=apart")[0] == 0
+    ((model, _),) = predictor._last
+    assert "_made" not in vars(model)
+    (together,) = here.glob("together/sim/*/scores-cka.parquet")
+    (apart,) = here.glob("apart/sim/*/scores-cka.parquet")
+    assert together.read_bytes() == apart.read_bytes()
+
+
+def test_what_a_process_keeps_for_its_next_job_changes_no_number(
+    capsys: pytest.CaptureFixture[str], here: Path
+) -> None:
+    """Jobs of one process, in two orders, with caches of their own."""
+    words = [*SMALL, "metric=cka", "layers=[relu1]", "weights=random"]
+    for name, *order in (("a", "weights.seed=1,2", "dataset.seed=0,1"), ("b", "weights.seed=2", "dataset.seed=1,0")):
+        os.environ["XDG_CACHE_HOME"] = str(here / f"cache-{name}")  # put back by the fixture that set it
+        assert run(capsys, "score", "-m", *words, *order, f"output={name}")[0] == 0
+    tables = [{path.parent.name: path.read_bytes() for path in here.glob(f"{name}/sim/*/*.parquet")} for name in "ab"]
+    assert len(set(tables[0].values())) == 4
+    assert len(tables[1]) == 2
+    assert tables[1].items() <= tables[0].items()
 
 
 def test_quiet_prints_nothing(capsys: pytest.CaptureFixture[str], here: Path) -> None:
@@ -127,7 +156,7 @@ def test_own_arrays_are_imported_and_scored(capsys: pytest.CaptureFixture[str], 
     status, out, _ = run(capsys, "dataset", "import", "mine.npz", "--name", "mine", "--region", "V4")
     assert status == 0
     assert "corticalign score dataset=mine.h5" in out
-    status, out, _ = run(capsys, "score", "dataset=mine.h5", "model=alexnet-trunk", "layers=[pool5]")
+    status, out, _ = run(capsys, "score", "dataset=mine.h5", "model=pixels", "layers=[pixels]")
     assert status == 0
     assert "V4" in out
 

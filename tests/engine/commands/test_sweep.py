@@ -5,12 +5,14 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from engine.sweep.status import load
 from tests.engine.commands.test_cli import run
 
 # Of finished jobs: a folder that was being written when its process was killed begins with a dot.
@@ -94,6 +96,29 @@ def test_a_sweep_that_is_killed_goes_on_in_worker_processes_with_the_same_number
     assert set(before.values()) <= set(tables)
     one = next(iter(here.glob(COMPLETE)))
     assert len(pd.read_parquet(one)) == 2 * 3 * 5  # layers x neuroids x splits
+
+
+def test_a_job_that_was_killed_is_done_again_in_smaller_passes_once_it_is_dead(
+    capsys: pytest.CaptureFixture[str], here: Path
+) -> None:
+    status, out, _ = run(capsys, "score", "-m", *JOB, "metric=cka", "cv.folds=3")
+    assert status == 0
+    assert "peak memory" in out
+    (folder,) = sweeps()
+    sweep = load(folder)
+    (job,) = sweep.jobs
+    assert sweep.read(job.name).memory > 10_000_000
+    began = sweep.begin(job.name)
+    status, _, err = run(capsys, "sweep", "retry", str(folder))
+    assert status == 2
+    assert "still runs: job" in err
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    sweep.write(job.name, replace(began, process=dead.pid))
+    status, _, err = run(capsys, "sweep", "retry", str(folder))
+    assert status == 0, err
+    assert "passes 4 times smaller" in sweep.log(job.name).read_text()
+    assert load(folder).read(job.name).killed == 1
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def save(request: pytest.FixtureRequest, tmp_path: Path) -> Save:
     def save(**arrays: np.ndarray) -> Path:
         path = tmp_path / f"arrays.{request.param}"
         if request.param == "npz":
-            np.savez(path, **arrays)  # type: ignore[arg-type]
+            np.savez(path, **arrays)  # type: ignore[arg-type]  # the stubs take the names for options
         else:
             with h5py.File(path, "w") as file:
                 for name, array in arrays.items():
@@ -229,7 +229,7 @@ class Code:
 @pytest.mark.parametrize("name", ["X", "Y", "other"])
 def test_objects_are_refused_and_nothing_in_them_runs(tmp_path: Path, name: str) -> None:
     arrays: dict[str, np.ndarray] = {"X": X, "Y": Y, name: np.array([Code(tmp_path / "ran")], dtype=object)}
-    np.savez(tmp_path / "a.npz", **arrays)  # type: ignore[arg-type]
+    np.savez(tmp_path / "a.npz", **arrays)  # type: ignore[arg-type]  # the stubs take the names for options
     with pytest.raises(InputError, match=f"{name} is an array of Python objects"):
         from_arrays(tmp_path / "a.npz", name="mine", region="V4")
     assert not (tmp_path / "ran").exists()

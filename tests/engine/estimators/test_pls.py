@@ -87,7 +87,7 @@ def test_says_that_it_did_not_converge() -> None:
 @pytest.mark.parametrize("parameters", [{"max_iter": 0}, {"tol": -1e-6}, {"tol": np.nan}])
 def test_an_iteration_that_cannot_run_is_refused(parameters: dict[str, float]) -> None:
     with pytest.raises(InputError, match="wanted max_iter from 1 and tol from 0, got"):
-        PLSRegression(**parameters).fit(*problem(30, 40, 2))  # type: ignore[arg-type]
+        PLSRegression(**parameters).fit(*problem(30, 40, 2))  # type: ignore[arg-type]  # settings by name
 
 
 @pytest.mark.parametrize("components", [0, 31, 2.5])
@@ -98,4 +98,4 @@ def test_components_that_cannot_be_fitted_are_refused(components: int) -> None:
 
 def test_parameters_without_effect_are_refused() -> None:
     with pytest.raises(TypeError, match="copy"):
-        PLSRegression(copy=False)  # type: ignore[call-arg]
+        PLSRegression(copy=False)  # type: ignore[call-arg]  # wrong on purpose

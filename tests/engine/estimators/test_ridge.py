@@ -139,4 +139,4 @@ def test_what_cannot_be_done_is_refused(parameters: dict[str, Any], message: str
 
 def test_parameters_without_effect_are_refused() -> None:
     with pytest.raises(TypeError, match="gcv_mode"):
-        RidgeCV(gcv_mode="svd")  # type: ignore[call-arg]
+        RidgeCV(gcv_mode="svd")  # type: ignore[call-arg]  # wrong on purpose

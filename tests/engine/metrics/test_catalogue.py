@@ -38,7 +38,7 @@ def recorded(**form: object) -> Recording:
         images=None,
         licence="none",
         citation="none",
-        **form,  # type: ignore[arg-type]
+        **form,  # type: ignore[arg-type]  # settings by name
     )
 
 
@@ -141,7 +141,7 @@ def test_noise_of_repetitions_enters_the_populations_rdm() -> None:
     mean = repeats.mean(axis=0)[:, own]
     mahalanobis = squareform(pdist(mean, "mahalanobis", VI=inverse)) ** 2
     for kind, rdm_by_hand in (("crossnobis", crossed), ("mahalanobis", mahalanobis)):
-        metric = catalogue.rsa("squared_euclidean", "spearman", kind)  # type: ignore[arg-type]
+        metric = catalogue.rsa("squared_euclidean", "spearman", kind)  # type: ignore[arg-type]  # one of the names
         found = metric.bind(wanted)(summary(FEATURES))
         rho = spearmanr(layer, rdm_by_hand[above]).statistic
         np.testing.assert_allclose(found.details["whole"][:, 0], rho, atol=1e-12)

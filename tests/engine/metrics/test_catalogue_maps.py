@@ -11,7 +11,7 @@ from sklearn.cross_decomposition import PLSRegression
 
 from engine import score
 from engine.commands.cross_validation import sentence, split
-from engine.commands.schema import Kfold
+from engine.commands.cv_schema import Kfold
 from engine.errors import InputError
 from engine.gram import Summary
 from engine.metrics import catalogue

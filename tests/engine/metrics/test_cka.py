@@ -30,7 +30,7 @@ def brain_score(shared: Path, name: str) -> tuple[float, float]:
     return json.loads((shared / "oracles" / "brainscore_vision_2.4.2.json").read_text())["brainscore"][name]
 
 
-def enumerated_hsic(k: np.ndarray, l: np.ndarray) -> float:  # noqa: E741
+def enumerated_hsic(k: np.ndarray, l: np.ndarray) -> float:  # noqa: E741  as in the formula
     """Mean over all ordered quadruples of distinct stimuli of k12 l12 + k12 l34 - 2 k12 l13."""
     terms = [k[a, b] * (l[a, b] + l[c, d] - 2 * l[a, c]) for a, b, c, d in itertools.permutations(range(len(k)), 4)]
     return float(np.mean(terms))
@@ -54,7 +54,7 @@ def test_equals_brain_score_cross_validated(shared: Path) -> None:
 def test_unbiased_equals_the_mean_over_quadruples_of_stimuli() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(7, 5)) + 2, rng.normal(size=(7, 3)) - 1
-    k, l = x @ x.T, y @ y.T  # noqa: E741
+    k, l = x @ x.T, y @ y.T  # noqa: E741  as in the formula
     wanted = enumerated_hsic(k, l) / np.sqrt(enumerated_hsic(k, k) * enumerated_hsic(l, l))
     assert abs(compare_layer(summary(x), y, Cka())[0] - wanted) < 1e-11
 
@@ -141,4 +141,4 @@ def test_what_is_not_defined() -> None:
     with pytest.raises(InputError, match="at least 2 neuroids"):
         compare_layer(summary(x), y[:, :1], Cka("feature_corrected"))
     with pytest.raises(InputError, match="unknown CKA estimator"):
-        compare_layer(summary(x), y, Cka("debiased"))  # type: ignore[arg-type]
+        compare_layer(summary(x), y, Cka("debiased"))  # type: ignore[arg-type]  # wrong on purpose

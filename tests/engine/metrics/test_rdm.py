@@ -130,7 +130,7 @@ def test_what_cannot_be_compared_is_refused() -> None:
     with pytest.raises(InputError, match="1 of 300 neuroids lack responses"):
         response_rdm(x, "euclidean")
     with pytest.raises(InputError, match="did you mean correlation"):
-        response_rdm(activations(), "correlations")  # type: ignore[arg-type]
+        response_rdm(activations(), "correlations")  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(InputError, match="noise needs at least 2"):
         crossnobis_rdm(repetitions(1), None)
     with pytest.raises(InputError, match="has no inverse"):

@@ -142,4 +142,4 @@ def test_what_is_no_rdm_is_refused() -> None:
     with pytest.raises(InputError, match="RDMs x stimuli x stimuli"):
         compare(square[:, 1:], second, "pearson")
     with pytest.raises(InputError, match="did you mean spearman"):
-        compare(square, second, "spearmann")  # type: ignore[arg-type]
+        compare(square, second, "spearmann")  # type: ignore[arg-type]  # wrong on purpose

@@ -84,4 +84,4 @@ def test_columns_that_the_format_cannot_hold(
 
 def test_objects_as_responses_are_refused(recording: Recording, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="repeats holds object"):
-        write(replace(recording, repeats=recording.repeats.astype(object)), tmp_path / "r.h5")  # type: ignore[union-attr]
+        write(replace(recording, repeats=recording.repeats.astype(object)), tmp_path / "r.h5")  # type: ignore[union-attr]  # it has repeats

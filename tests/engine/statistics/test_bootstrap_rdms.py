@@ -52,4 +52,4 @@ def test_what_cannot_be_used_is_refused() -> None:
     with pytest.raises(InputError, match="which have 45 pairs"):
         rdm_similarities(draws(10), rdms(1, 0), rdms(1, 1), "pearson")
     with pytest.raises(InputError, match="kendall"):
-        rdm_similarities(draws(STIMULI), rdms(1, 0), rdms(1, 1), "kendall")  # type: ignore[arg-type]
+        rdm_similarities(draws(STIMULI), rdms(1, 0), rdms(1, 1), "kendall")  # type: ignore[arg-type]  # wrong on purpose

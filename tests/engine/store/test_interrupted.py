@@ -18,7 +18,7 @@ WORDS = ["features=features.npz", "dataset=mine.h5", "metric=[ridge,cka,rsa]", "
 # Stands by with everything imported, and forks for every line: a start takes seconds, a job much less.
 STAND_BY = """
 import os, sys, warnings
-warnings.simplefilter("ignore")
+warnings.simplefilter("ignore")  # JAX warns of forks
 import engine.commands.score, engine.job, engine.commands.output, engine.report.figure, engine.commands.metrics
 import engine.commands.predictor, engine.metrics.catalogue
 print("ready", flush=True)

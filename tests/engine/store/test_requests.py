@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.commands import asked as by_words
 from engine.commands import settings
 from engine.commands.asked import request
 from engine.commands.schema import typed
@@ -63,6 +64,52 @@ def test_settings_and_the_content_of_files_are(here: Path) -> None:
 )
 def test_code_folders_and_missing_files_are_never_answered(here: Path, words: list[str]) -> None:
     assert asked(*words) is None
+
+
+def test_words_are_answered_like_the_settings_they_mean(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = settings.overrides(["dataset=mine.h5", "features=features.npz", "cv.folds=3"])
+    wanted = typed(settings.composed(words))
+    store, folder = Path("results/store"), Path("results/mine/features-abc")
+    folder.mkdir(parents=True)
+    (folder / "summary.json").touch()
+
+    def found(words: list[str] = words, output: str = "results") -> Path | None:
+        return by_words.answered(words, output, store, "summary.json")
+
+    assert found() is None
+    requests.remember(Path("results"), store, str(request(wanted)), folder)
+    assert found() is None  # its words were not noted
+    by_words.remember(words, wanted, store)
+    assert found() == folder
+    assert found([*words[:-1], "cv.folds=4"]) is None
+    assert found(output="elsewhere") is None
+    (folder / "summary.json").unlink()
+    assert found() is None
+    (folder / "summary.json").touch()
+
+    for name in ("mine.h5", "features.npz"):
+        before = Path(name).read_bytes()
+        Path(name).write_bytes(before[::-1])
+        assert found() is None
+        Path(name).write_bytes(before)
+        assert found() == folder  # by their content, whenever they were written
+    Path("mine.h5").rename("gone.h5")
+    assert found() is None
+    Path("gone.h5").rename("mine.h5")
+
+    with monkeypatch.context() as changed:  # the program or a file of its settings
+        changed.setattr(by_words, "code", lambda: "other")
+        assert found() is None
+    (store / "words" / f"{by_words.words_key(words)}.json").write_bytes(b"{")
+    assert found() is None
+
+
+def test_words_that_mean_something_else_elsewhere_are_never_noted(here: Path) -> None:
+    for word in ("cv.seed=${oc.env:SEED}", "hydra.searchpath=['file:///a']"):
+        assert by_words.words_key([word]) is None
+    wanted = typed(settings.composed(settings.overrides(["model.entry=mine:model", "model.name=mine"])))
+    by_words.remember(["model.entry=mine:model"], wanted, here)
+    assert not (here / "words").exists()
 
 
 def test_only_a_complete_folder_answers(tmp_path: Path) -> None:

@@ -48,17 +48,19 @@ def test_workers_have_their_cores_and_one_that_is_killed_takes_only_its_job(
     local.launch(sweep, [job.name for job in sweep.jobs], Local(workers=2), note)
     assert states(sweep) == {"dies": "failed", "once": "done", "a": "done", "b": "done"}
     assert "killed, 2 times" in sweep.read("dies").reason
-    assert sweep.read("once").attempt == 2
+    assert (sweep.read("once").attempt, sweep.read("once").killed) == (2, 1)
+    assert (sweep.read("dies").killed, sweep.read("a").killed) == (2, 0)
     wanted = {
         (slot.environment["CUDA_VISIBLE_DEVICES"], slot.cores)
         for slot in local.slots(local.cores(), ["7", "9"], Local(workers=2))
     }
-    assert {(seen(sweep, name)[1], tuple(seen(sweep, name)[0])) for name in "ab"} <= wanted  # type: ignore[call-overload]
+    assert {(seen(sweep, name)[1], tuple(seen(sweep, name)[0])) for name in "ab"} <= wanted  # type: ignore[call-overload]  # lists read from JSON
     assert os.sched_getaffinity(0) == before
 
 
-# submitit leaves the process that looks after a task to end by itself, after the task has.
-@pytest.mark.filterwarnings("ignore:.*Popen.__del__:pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings(  # submitit leaves the process that looks after a task to end by itself, after the task has
+    "ignore:.*Popen.__del__:pytest.PytestUnraisableExceptionWarning"
+)
 @pytest.mark.skipif(find_spec("submitit") is None, reason="submitit is not installed: pip install 'corticalign[slurm]'")
 def test_a_task_whose_machine_is_taken_back_is_queued_again(tmp_path: Path) -> None:
     from engine.sweep import slurm
@@ -80,7 +82,7 @@ def test_a_task_whose_machine_is_taken_back_is_queued_again(tmp_path: Path) -> N
     slurm.launch(sweep, ["a", "requeued", "b"], settings, note)
     thread.join()
     assert set(states(sweep).values()) == {"done"}
-    assert sweep.read("requeued").attempt == 2
+    assert (sweep.read("requeued").attempt, sweep.read("requeued").killed) == (2, 0)
     assert sweep.read("a").attempt == 1  # had ended and was not run again
     assert seen(sweep, "requeued")[2] != taken[0]
 

@@ -1,5 +1,7 @@
 """Which jobs a call makes, compared with Hydra's own sweeper, and their names."""
 
+import itertools
+
 import pytest
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -38,6 +40,16 @@ def test_a_name_is_the_same_in_any_order_and_for_any_output_and_differs_otherwis
     (long,) = plan.jobs([f"features=/a/{'b' * 400}/c.h5"])
     assert len(long.name) < 120
     assert "/" not in long.name
+
+
+def test_neighbours_share_the_model_or_the_recording() -> None:
+    asked = plan.jobs(["dataset=a,b,c", "cv.seed=1,2", "model.name=x,y,z"])
+    ordered = plan.neighbours(asked)
+    assert sorted(job.name for job in ordered) == sorted(job.name for job in asked)
+    pairs = [(job.words[2], job.words[0]) for job in ordered]
+    changes = [(one[0] != two[0], one[1] != two[1]) for one, two in itertools.pairwise(pairs)]
+    assert (True, True) not in changes
+    assert (sum(model for model, _ in changes), sum(data for _, data in changes)) == (2, 3 * 2)
 
 
 def test_values_given_twice_are_one_job() -> None:
