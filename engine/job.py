@@ -3,11 +3,8 @@
 The numbers come from engine.metrics and below; this is where files, caches, threads and progress meet them.
 """
 
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,12 +13,10 @@ import pandas as pd
 
 from engine import hosts, score
 from engine.errors import InputError
-from engine.gram import Summary
 from engine.hierarchy import hierarchy_table
-from engine.memory import check, shortage
+from engine.layer_scores import Clock, computed, scored
 from engine.metrics.metric import Joint, Measure, Metric, Reader
-from engine.metrics.scores import Scores
-from engine.predictor import Layer, Predictor, Stages
+from engine.predictor import Predictor, Stages
 from engine.recording import Recording
 from engine.store import identity, results
 from engine.store.results import Result
@@ -87,7 +82,7 @@ def run(
     built: dict[str, tuple[pd.DataFrame, pd.DataFrame] | None] = {}
     for at, (recording, target, measures) in enumerate(recordings):
         name = recording.name
-        clock = _Clock(seconds)
+        clock = Clock(seconds)
         digests[name] = {"stimuli": predictor.stimuli(recording, stages), "responses": recording.digest()}
         clock("decoding")
         tables: list[pd.DataFrame | None] = [None] * len(metrics)
@@ -98,7 +93,7 @@ def run(
         if missing:
             own = [measures[number] for number in missing]
             of = [metrics[number] for number in missing]
-            found = _computed(
+            found = computed(
                 predictor,
                 recording,
                 target,
@@ -110,7 +105,7 @@ def run(
                 seconds=seconds,
                 stages=stages,
             )
-            clock = _Clock(seconds)
+            clock = Clock(seconds)
             for column, number in enumerate(missing):
                 metric = metrics[number]
                 scores = {layer: each[column] for layer, each in found.items()}
@@ -128,7 +123,7 @@ def run(
             if store is not None:
                 built[metric.name] = _keep_layers(store, wanted[at][number], metric, table, correction)
         clock("tables")
-    clock = _Clock(seconds)
+    clock = Clock(seconds)
     rows = {name: pd.concat(each, ignore_index=True) for name, each in frames.items()}
     if len(recordings) > 1:
         built.clear()  # they are of one recording each
@@ -154,53 +149,7 @@ def assist(
         if own:
             readers = [measure for measure in own if isinstance(measure, Reader)]
             made = predictor.summaries(recording, cache=cache, budget=budget, stages=stages, readers=readers)
-            _scores(made, len(predictor.layers), own, recording.name, {}, stages)
-
-
-def check_memory(
-    predictor: Predictor,
-    recording: Recording,
-    target: Target,
-    metrics: Sequence[Metric],
-    measures: Sequence[Measure],
-    *,
-    cache: Path,
-    budget: int,
-) -> None:
-    """Raises InputError where scoring these metrics takes more memory than there is; no picture is decoded."""
-    readers = any(isinstance(measure, Reader) for measure in measures)
-    demand = partial(predictor.demand, recording, cache=cache, readers=readers)
-    check.check(lambda budget: demand(budget=budget), target, metrics, budget)
-
-
-def _computed(
-    predictor: Predictor,
-    recording: Recording,
-    target: Target,
-    metrics: Sequence[Metric],
-    measures: Sequence[Measure],
-    *,
-    cache: Path,
-    budget: int,
-    cut: int,
-    seconds: dict[str, float],
-    stages: Stages,
-) -> dict[str, list[Scores]]:
-    """Layer -> scores, one for each measure; with smaller passes where memory runs out."""
-    readers = [measure for measure in measures if isinstance(measure, Reader)]
-
-    def smaller(cut: int) -> int:
-        if cut == 1:
-            return budget
-        demand = predictor.demand(recording, cache=cache, budget=budget, readers=bool(readers))
-        return shortage.less(budget, demand.captured, demand.rows, cut)
-
-    def scored(budget: int) -> dict[str, list[Scores]]:
-        made = predictor.summaries(recording, cache=cache, budget=budget, stages=stages, readers=readers)
-        return _scores(made, len(predictor.layers), measures, recording.name, seconds, stages)
-
-    check_memory(predictor, recording, target, metrics, measures, cache=cache, budget=smaller(cut))
-    return shortage.with_less(scored, smaller, cut, stages.say)
+            scored(made, len(predictor.layers), own, recording.name, {}, stages)
 
 
 def _keep_layers(
@@ -271,83 +220,3 @@ def check_layers(metrics: Sequence[Metric], bound: Sequence[Sequence[Measure]], 
             raise InputError(
                 f"metric={metric.name} divides among {measure.least} layers or more; layers= chooses {len(layers)}"
             )
-
-
-def _scores(
-    layers: Iterable[Layer],
-    count: int,
-    measures: Sequence[Measure],
-    name: str,
-    seconds: dict[str, float],
-    stages: Stages,
-) -> dict[str, list[Scores]]:
-    """Scores each layer in a second thread while the next are made: neither alone keeps every core busy.
-
-    Of several processes each does one after the other, because all must do the same in the same order.
-
-    Returns:
-        layer -> scores, one for each measure.
-    """
-    clock, solving = _Clock(seconds), 0.0
-    advance = stages.stage(f"{name}: scoring", count, "layers")
-    summaries: dict[str, Summary] = {}  # kept only where layers are scored together
-    joint = [measure for measure in measures if isinstance(measure, Joint)]
-
-    def solve(layer: Layer) -> list[Scores | None]:
-        nonlocal solving
-        started = time.perf_counter()
-        states = iter(layer.states)
-        try:
-            scores = [_score(measure, layer.summary, states) for measure in measures]
-        except InputError as error:
-            raise InputError(f"layer '{layer.name}': {error}") from error
-        solving += time.perf_counter() - started
-        advance(1)
-        return scores
-
-    with ThreadPoolExecutor(max_workers=1) as solver:
-        try:
-            pending = {}
-            for layer in layers:
-                if joint:
-                    summaries[layer.name] = layer.summary
-                pending[layer.name] = solver.submit(solve, layer)
-                if hosts.several():
-                    pending[layer.name].result()
-            clock("activations and Gram matrices")
-            single = {done: future.result() for done, future in pending.items()}
-        except BaseException:
-            solver.shutdown(wait=False, cancel_futures=True)
-            raise
-    clock("waiting for scores")
-    together = [measure.score(summaries) for measure in joint]
-    clock("scores of layers together")
-    stage = "scores (beside the rest)"
-    seconds[stage] = seconds.get(stage, 0.0) + solving
-    result = {}
-    for made, scores in single.items():
-        rest = iter(together)
-        result[made] = [next(rest)[made] if each is None else each for each in scores]
-    return result
-
-
-def _score(measure: Measure, summary: Summary, states: Iterator[object]) -> Scores | None:
-    """Of one layer; None for a measure that waits for all."""
-    if isinstance(measure, Joint):
-        return None
-    if isinstance(measure, Reader):
-        return measure.score(next(states), summary)
-    return measure(summary)
-
-
-class _Clock:
-    """Adds the time since its last call to a stage."""
-
-    def __init__(self, seconds: dict[str, float]) -> None:
-        self._seconds = seconds
-        self._last = time.perf_counter()
-
-    def __call__(self, stage: str) -> None:
-        now = time.perf_counter()
-        self._seconds[stage] = self._seconds.get(stage, 0.0) + now - self._last
-        self._last = now

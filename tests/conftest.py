@@ -6,6 +6,7 @@ apart by far more than rounding, or comes twice from the same program. Solvers, 
 gives the published numbers are tested as they are compiled for a user.
 """
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -43,6 +44,18 @@ def compiled(request: pytest.FixtureRequest) -> Iterator[None]:
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(autouse=True)
+def own_logging() -> Iterator[None]:
+    """Hydra sets up the log of the process for --info, on a stream that is closed when the test is over."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
+    for handler in root.handlers[:]:
+        if type(handler) is logging.StreamHandler:  # pytest's own are kinds of it
+            root.removeHandler(handler)
 
 
 def _folder(variable: str) -> Path:

@@ -69,7 +69,7 @@ def _in_several_processes(wanted: Score) -> Path:
 
 
 def _made(wanted: Score, cut: int = 1) -> Path:
-    from engine import hosts, store
+    from engine import hosts, layer_scores, store
     from engine import job as engine_job
     from engine.commands import cross_validation, device, metrics, output
     from engine.commands.asked import request
@@ -117,7 +117,7 @@ def _made(wanted: Score, cut: int = 1) -> Path:
         budget = int(wanted.memory.budget * 1e9)
         for recording, aim, own in zip(found, targets, bound, strict=True):
             if not predictor.known(recording):  # before a picture is decoded; what is known may be stored as well
-                engine_job.check_memory(
+                layer_scores.check_memory(
                     predictor, recording, aim, measures, own, cache=default_cache(), budget=budget // cut
                 )
         correction = Correction(wanted.ceiling.convention, wanted.ceiling.aggregate)

@@ -33,7 +33,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-ROUNDS = 15
+ROUNDS = 20
 PICTURES = 192
 CHUNK = 16
 DAMPING = 0.003  # λ, as a share of the curvature along the gradient

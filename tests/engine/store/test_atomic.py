@@ -3,6 +3,8 @@ import multiprocessing
 import os
 import resource
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -181,14 +183,11 @@ def test_only_the_folders_asked_for_are_tidied(tmp_path: Path) -> None:
 
 def test_which_processes_run() -> None:
     assert atomic.runs(os.getpid())
-    ended = multiprocessing.get_context("fork").Process(target=int) if hasattr(os, "fork") else None
-    assert ended is not None
-    ended.start()
+    ended = subprocess.Popen([sys.executable, "-c", ""])
     process = ended.pid
-    assert process is not None
     deadline = time.monotonic() + 60
     while atomic.runs(process) and time.monotonic() < deadline:  # not waited for: it stays as a zombie
         time.sleep(0.01)
     assert not atomic.runs(process)
-    ended.join()
+    ended.wait()
     assert not atomic.runs(process)

@@ -84,15 +84,15 @@ def test_the_step_is_the_damped_inverse_of_the_gradient_of_the_length_asked_for(
 
 
 def test_the_answers_move_by_the_divergence_asked_for_whatever_the_length_of_the_gradient(monkeypatch) -> None:
-    monkeypatch.setattr(natural, "DAMPING", 1e-9)  # damping shortens the step
+    monkeypatch.setattr(natural, "DAMPING", 1e-6)  # damping shortens the step
     with jax.enable_x64(True):
         params, before = jax.tree.map(jnp.asarray, WEIGHTS), _dense()[1]
         for length in (1e-12, 1.0, 1e9):
-            step = natural_step(_answers, params, _chunks(), _tree(length * np.cos(np.arange(27))), ALL, 1e-7)
+            step = natural_step(_answers, params, _chunks(), _tree(length * np.cos(np.arange(27))), ALL, 1e-11)
             now = np.asarray(_answers(optax.apply_updates(params, step), jnp.asarray(IMAGES)))
             moved = entropy(softmax(before, axis=-1), np.exp(log_softmax(now, axis=-1)), axis=-1).mean()
-            # a hundredth: what a step of 1e-7 nats leaves to the third order
-            assert moved == pytest.approx(1e-7, rel=1e-2)
+            # a hundredth: what damping and the third order leave
+            assert moved == pytest.approx(1e-11, rel=1e-2)
 
 
 def test_frozen_parameters_stay_and_a_gradient_of_zero_changes_nothing() -> None:
