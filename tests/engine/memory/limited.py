@@ -60,5 +60,5 @@ def _run(name: str, room: int | None) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    found = {"plenty": _run("plenty", None), "some": _run("some", 300_000_000), "none": _run("none", 70_000_000)}
+    found = {"plenty": _run("plenty", None), "some": _run("some", 300_000_000), "none": _run("none", 40_000_000)}
     json.dump(found, sys.stdout)
