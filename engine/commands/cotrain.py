@@ -41,24 +41,17 @@ def job(config: DictConfig) -> Path:
 
     wanted = typed(config)
 
-    import jax.numpy as jnp
-
     from engine import store
     from engine.commands import cotrain_output as output
     from engine.commands import cross_validation, device, metrics
     from engine.commands.progress import Progress
     from engine.commands.sources import mirror_folder, recordings
     from engine.cotrain.run import co_train, divide
-    from engine.fetch import default_cache
     from engine.harmonize.loss import Harmonizer
     from engine.training.co_training import check
     from engine.training.partition import partition
-    from models.port import Choice
-    from models.trainable import trainable
-    from models.weights.sources import Places
 
     spec = training.sized(wanted.model.name, wanted.model.size)
-    choice = Choice(wanted.weights.source, wanted.weights.names, wanted.weights.seed)
     plan = _plan(wanted, spec)
     (metric,) = metrics.chosen(wanted.metric)
     mirror = mirror_folder(wanted.mirror)
@@ -76,11 +69,11 @@ def job(config: DictConfig) -> Path:
             if not wanted.quiet:
                 progress.say("done before with the same model, data and settings; nothing was done again")
         else:
-            train, dtype = wanted.train, None if wanted.train.dtype == "float32" else jnp.bfloat16
+            train = wanted.train
             shown = [_pixels(each, spec, progress) for each in found]
             divided = divide(found, shown, plan, spec, metric, lambda each: cross_validation.split(each, wanted.cv))
             task_pictures = _folder(wanted, spec, progress)
-            model = trainable(spec, choice, Places(default_cache(), mirror, progress.download), dtype=dtype)
+            model = training.model(wanted, spec, mirror, progress)
             outcome = co_train(
                 model,
                 divided,

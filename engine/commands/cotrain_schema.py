@@ -8,14 +8,8 @@ from omegaconf import MISSING, DictConfig
 from engine.commands.metrics import check
 from engine.commands.schema import Weights
 from engine.commands.structure import structured
-from engine.commands.training_schema import Train, check_training
+from engine.commands.training_schema import Model, Train, check_training
 from engine.errors import InputError
-
-
-@dataclass
-class Model:
-    name: str = MISSING
-    size: int = MISSING
 
 
 @dataclass

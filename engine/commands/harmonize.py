@@ -37,22 +37,15 @@ def job(config: DictConfig) -> Path:
 
     wanted = typed(config)
 
-    import jax.numpy as jnp
-
     from engine import store
     from engine.commands import device
     from engine.commands.map_sources import data
     from engine.commands.progress import Progress
     from engine.commands.sources import mirror_folder
-    from engine.fetch import default_cache
     from engine.harmonize.loss import Harmonizer
     from engine.harmonize.run import Plan, align
-    from models.port import Choice
-    from models.trainable import trainable
-    from models.weights.sources import Places
 
     spec = training.sized(wanted.model.name, wanted.model.size)
-    choice = Choice(wanted.weights.source, wanted.weights.names, wanted.weights.seed)
     mirror = mirror_folder(wanted.mirror)
     store.check_writable(Path(wanted.output))
     device.keep_compiled_programs()
@@ -66,8 +59,8 @@ def job(config: DictConfig) -> Path:
                 progress.say("done before with the same model, pictures and settings; nothing was done again")
         else:
             found = data(wanted, mirror, progress.download)
-            train, dtype = wanted.train, None if wanted.train.dtype == "float32" else jnp.bfloat16
-            model = trainable(spec, choice, Places(default_cache(), mirror, progress.download), dtype=dtype)
+            train = wanted.train
+            model = training.model(wanted, spec, mirror, progress)
             outcome = align(
                 model,
                 found,

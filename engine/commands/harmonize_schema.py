@@ -7,14 +7,8 @@ from omegaconf import MISSING, DictConfig
 
 from engine.commands.schema import Weights
 from engine.commands.structure import structured
-from engine.commands.training_schema import Train, at, check_training
+from engine.commands.training_schema import Model, Train, at, check_patience, check_training
 from engine.errors import InputError
-
-
-@dataclass
-class Model:
-    name: str = MISSING
-    size: int = MISSING
 
 
 @dataclass
@@ -76,8 +70,7 @@ def typed(config: DictConfig) -> Harmonize:
     check_training(settings, ALLOWED, {})
     if not 0 < settings.images.share < 1:
         raise InputError(f"images.share={settings.images.share:g}: wanted a share above 0 and below 1")
-    if settings.patience is not None and settings.patience < 1:
-        raise InputError(f"patience={settings.patience}: wanted null or at least 1")
+    check_patience(settings.patience)
     if not 0 <= settings.keep_agreement <= 1:
         raise InputError(f"keep_agreement={settings.keep_agreement:g}: wanted a share from 0 to 1")
     for key in ("held_out", "selection"):

@@ -42,23 +42,16 @@ def job(config: DictConfig) -> Path:
 
     wanted = typed(config)
 
-    import jax.numpy as jnp
-
     from engine import store
     from engine.commands import device
     from engine.commands.progress import Progress
     from engine.commands.sources import mirror_folder
-    from engine.fetch import default_cache
     from engine.pretrain.recipes import check_autoencoder, representation
     from engine.pretrain.run import Plan, divide, pretrain
-    from models.port import Choice
-    from models.trainable import trainable
-    from models.weights.sources import Places
 
     spec = training.sized(wanted.model.name, wanted.model.size)
     if isinstance(wanted.objective, Vae):
         check_autoencoder(spec, wanted.train.dtype)
-    choice = Choice(wanted.weights.source, wanted.weights.names, wanted.weights.seed)
     mirror = mirror_folder(wanted.mirror)
     pictures = _pictures(wanted)
     train = wanted.train
@@ -87,8 +80,7 @@ def job(config: DictConfig) -> Path:
                 progress.say("done before with the same model, pictures and settings; nothing was done again")
         else:
             found = None if isinstance(wanted.objective, Vae) else representation(spec)
-            dtype = None if train.dtype == "float32" else jnp.bfloat16
-            model = trainable(spec, choice, Places(default_cache(), mirror, progress.download), dtype=dtype)
+            model = training.model(wanted, spec, mirror, progress)
             outcome = pretrain(
                 model,
                 pictures.source,

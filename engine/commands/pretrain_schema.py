@@ -7,14 +7,8 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from engine.commands.schema import Weights
 from engine.commands.structure import part, structured
-from engine.commands.training_schema import Train, check_training
+from engine.commands.training_schema import Model, Train, check_patience, check_training
 from engine.errors import InputError, unknown
-
-
-@dataclass
-class Model:
-    name: str = MISSING
-    size: int = MISSING
 
 
 @dataclass
@@ -70,8 +64,7 @@ def typed(config: DictConfig) -> Pretrain:
         raise unknown("objective", str(kind), KINDS)
     settings.objective = OmegaConf.to_object(part(KINDS[kind], config.objective, "objective."))
     check_training(settings, {}, {})
-    if settings.patience is not None and settings.patience < 1:
-        raise InputError(f"patience={settings.patience}: wanted null or at least 1")
+    check_patience(settings.patience)
     if not 0 < settings.held_out < 1:
         raise InputError(f"held_out={settings.held_out:g}: wanted a share above 0 and below 1")
     if isinstance(settings.objective, Simclr):

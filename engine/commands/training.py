@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from engine.training.loop import Report
     from engine.training.optimiser import Settings
     from models.spec import ModelSpec
+    from models.trainable import Trainable
 
 SUMMARY, WEIGHTS = "summary.json", "weights.safetensors"
 NUMBERS_DO_NOT_DEPEND_ON = ("mirror", "output", "quiet", "keep")
@@ -37,6 +38,20 @@ def sized(name: str, size: int) -> "ModelSpec":
 
     spec = zoo.spec(name)
     return replace(spec, preprocessing=replace(spec.preprocessing, size=size, resize=None))
+
+
+def model(wanted: Any, spec: "ModelSpec", mirror: Path | None, progress: "Progress") -> "Trainable":
+    """The model with the weights asked for, in the precision asked for."""
+    import jax.numpy as jnp
+
+    from engine.fetch import default_cache
+    from models.port import Choice
+    from models.trainable import trainable
+    from models.weights.sources import Places
+
+    choice = Choice(wanted.weights.source, wanted.weights.names, wanted.weights.seed)
+    dtype = None if wanted.train.dtype == "float32" else jnp.bfloat16
+    return trainable(spec, choice, Places(default_cache(), mirror, progress.download), dtype=dtype)
 
 
 def optimiser(train: "Train") -> "Settings":

@@ -10,6 +10,12 @@ from engine.errors import InputError
 
 
 @dataclass
+class Model:
+    name: str = MISSING
+    size: int = MISSING
+
+
+@dataclass
 class Train:
     steps: int = MISSING
     batch: int = MISSING
@@ -56,6 +62,12 @@ def check_training(settings: Any, allowed: Mapping[str, tuple[str | None, ...]],
         raise InputError(f"train.ema={ema:g}: wanted a decay above 0 and below 1, such as 0.999, or null")
     if not 0 < settings.train.smallest_view <= 1:
         raise InputError(f"train.smallest_view={settings.train.smallest_view:g}: wanted a share above 0, at most 1")
+
+
+def check_patience(patience: int | None) -> None:
+    """Raises InputError where judgements without a new best are none."""
+    if patience is not None and patience < 1:
+        raise InputError(f"patience={patience}: wanted null or at least 1")
 
 
 def multipliers(given: Sequence[str]) -> dict[str, float]:

@@ -157,18 +157,6 @@ def harmonizer(forward: Forward, readout: str, decayed: Any, normalise: Normalis
     return objective
 
 
-def classifier(forward: Forward, readout: str, normalise: Normalise) -> Callable[[Any, Any, jax.Array], jax.Array]:
-    """params, statistics, images -> logits, batch normalisation in evaluation mode."""
-
-    def answers(params: Any, statistics: Any, images: jax.Array) -> jax.Array:
-        model = split_heads(params)[0]
-        shown = normalised(images, normalise)
-        found: jax.Array = forward(model, statistics, shown, take=lambda layers: layers[readout])[0]
-        return found
-
-    return answers
-
-
 def smoothed_cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float) -> jax.Array:
     """Mean over images; equals ``torch.nn.functional.cross_entropy(logits, labels, label_smoothing=smoothing)``.
 

@@ -17,7 +17,7 @@ from engine.harmonize.alignment import HUMAN_CEILING, Alignment, alignment_diffe
 from engine.harmonize.division import Chosen, Division, check_labels, divide
 from engine.harmonize.human_maps import evaluation_maps, training_maps
 from engine.harmonize.judge import Judge, Judged, Pictures, pictures
-from engine.harmonize.loss import FROZEN, Harmonizer, classifier, harmonizer, with_original
+from engine.harmonize.loss import FROZEN, Harmonizer, harmonizer, with_original
 from engine.predictor import Stages
 from engine.training.batches import Order, most_of_first, training_batches
 from engine.training.course import Judging, run_course
@@ -195,7 +195,11 @@ def align(
     rule = make_optimiser(optimiser, params, batches=plan.steps, batches_per_epoch=per_epoch, decayed=decayed)
     spared = None
     if rule.natural:
-        spared = Spared(classifier(model.forward, readout, to_float), _some(sources, preprocessing, plan.seed))
+
+        def answers(params: Any, statistics: Any, images: jax.Array) -> jax.Array:
+            return judge.logits_of(_without_heads(params, statistics), images)
+
+        spared = Spared(answers, _some(sources, preprocessing, plan.seed))
     kept = run_course(
         (params, model.statistics),
         objective,

@@ -112,19 +112,24 @@ def make_step(
         own |= {name: jnp.asarray(value, jnp.float32) for name, value in terms.items()}
         return TrainState(params, statistics, average, moments, step, state.key), own, finite
 
-    compiled = jax.jit(update, donate_argnums=0, in_shardings=(replicated, None, None), out_shardings=replicated)
-    pictures = None if spared is None else jax.make_array_from_process_local_data(replicated, spared.images)
+    run: Callable[[TrainState, Batch], tuple[TrainState, Terms, jax.Array]]
+    if spared is None:
+        # Compiled as it is, so that what it takes can be asked (``run.lower``).
+        run = jax.jit(
+            lambda state, batch: update(state, batch, None),
+            donate_argnums=0,
+            in_shardings=(replicated, None),
+            out_shardings=replicated,
+        )
+    else:
+        pictures = jax.make_array_from_process_local_data(replicated, spared.images)
+        compiled = jax.jit(update, donate_argnums=0, in_shardings=(replicated, None, None), out_shardings=replicated)
 
-    def with_pictures(state: TrainState, batch: Batch) -> tuple[TrainState, Terms, jax.Array]:
-        found: tuple[TrainState, Terms, jax.Array] = compiled(state, batch, pictures)
-        return found
+        def with_pictures(state: TrainState, batch: Batch) -> tuple[TrainState, Terms, jax.Array]:
+            found: tuple[TrainState, Terms, jax.Array] = compiled(state, batch, pictures)
+            return found
 
-    def alone(state: TrainState, batch: Batch) -> tuple[TrainState, Terms, jax.Array]:
-        return update(state, batch, None)
-
-    # Compiled as it is where there are no pictures, so that what it takes can be asked (``run.lower``).
-    plain = jax.jit(alone, donate_argnums=0, in_shardings=(replicated, None), out_shardings=replicated)
-    run = plain if pictures is None else with_pictures
+        run = with_pictures
 
     def place(arrays: Mapping[str, np.ndarray]) -> Batch:
         here = len(mesh.local_devices)
