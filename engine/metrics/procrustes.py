@@ -13,9 +13,15 @@ Everything follows from Gram matrices. With K = W diag(s²) Wᵀ the centred one
 coordinates W diag(alpha s + 1 - alpha) along the layer's training directions, and a test stimulus with centred products
 k has kᵀ W diag(1 / s) before and that times (alpha + (1 - alpha) / s) after whitening. Cost of a fit: an
 eigendecomposition of n x n on each side (about 9 n³ flops) and one singular value decomposition of at most n x n.
+
+Rotations alone (alpha = 1) need none of n x n. With Y the centred training responses of m neuroids,
+(Xᵀ Y)ᵀ (Xᵀ Y) = Yᵀ K Y = V diag(σ²) Vᵀ, so U = Xᵀ Y V diag(1 / σ) and X' U = (X' Xᵀ) Y V diag(1 / σ), of which the
+first two factors are K's: 2 n² m flops and an eigendecomposition of m x m, with Y replaced by n coordinates with the
+same products where there are more neuroids. (σ below 1e-7 of the largest is lost in σ²; it adds as little.)
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +33,7 @@ from engine.metrics.scores import Scores
 from engine.solvers.folds import Split, check_splits
 from engine.solvers.threads import one_for_lapack
 
-VERSION = "1"  # of the numbers below; part of every result's key
+VERSION = "2"  # of the numbers below; part of every result's key
 
 
 class Procrustes(NamedTuple):
@@ -77,17 +83,15 @@ def score_layer(summary: Summary, responses: np.ndarray, splits: Sequence[Split]
     Raises:
         InputError: alpha is not in 0 ... 1, responses are missing or of another number of stimuli.
     """
-    kernels = _kernels(summary, responses, settings.alpha)
+    gram, y = _checked(summary, responses, settings.alpha)
     value, selection = [], []
     with one_for_lapack():
-        for split in check_splits(splits, len(summary.gram)):
-            fitted = _fit_and_score(kernels, split.train, (split.test, split.train), settings.alpha)
-            value.append(fitted[0])
-            inner = [
-                _fit_and_score(kernels, np.setdiff1d(split.train, part), (part,), settings.alpha)[0]
-                for part in split.validation or ()
-            ]
-            selection.append(float(np.mean(inner)) if inner else fitted[1])
+        fitted = _fits(gram, y, settings.alpha)
+        for split in check_splits(splits, len(gram)):
+            inner = [(np.setdiff1d(split.train, part), (part,)) for part in split.validation or ()]
+            (test, train), *rest = fitted([(split.train, (split.test, split.train)), *inner])
+            value.append(test)
+            selection.append(float(np.mean(rest)) if rest else train)
     similarity = np.array(value)[:, None]
     return Scores(similarity, np.array(selection)[:, None], {"distance": np.arccos(similarity)})
 
@@ -96,13 +100,26 @@ def compare_layer(summary: Summary, responses: np.ndarray, settings: Procrustes)
     """Similarity over all stimuli, aligned on the same ones, shape (1,): optimistic, and 1 where both have rank n - 1
     and alpha is 0. Its arccos equals netrep's ``fit_score``. Arguments and errors as of ``score_layer``.
     """
-    kernels = _kernels(summary, responses, settings.alpha)
-    everything = np.arange(len(summary.gram))
+    gram, y = _checked(summary, responses, settings.alpha)
+    everything = np.arange(len(gram))
     with one_for_lapack():
-        return np.array(_fit_and_score(kernels, everything, (everything,), settings.alpha))
+        (found,) = _fits(gram, y, settings.alpha)([(everything, (everything,))])
+    return np.array(found)
 
 
-def _kernels(summary: Summary, responses: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
+Fit = tuple[np.ndarray, Sequence[np.ndarray]]
+"""Training stimuli, and sets of stimuli whose similarity is wanted."""
+
+
+def _fits(gram: np.ndarray, y: np.ndarray, alpha: float) -> Callable[[Sequence[Fit]], list[list[float]]]:
+    if alpha == 1:
+        return partial(_rotated, np.asarray(gram, np.float64), _narrow(y), np.finfo(gram.dtype).eps)
+    kernels = gram, y @ y.T
+    return lambda fits: [_fit_and_score(kernels, train, tests, alpha) for train, tests in fits]
+
+
+def _checked(summary: Summary, responses: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
+    """The layer's Gram matrix and the responses, centred."""
     if not 0 <= alpha <= 1:
         raise InputError(f"alpha={alpha}: wanted a number from 0 (any linear map) to 1 (rotations only)")
     y = check_responses(responses, ("stimuli", "neuroids"))
@@ -110,8 +127,50 @@ def _kernels(summary: Summary, responses: np.ndarray, alpha: float) -> tuple[np.
         raise InputError(
             f"responses to {len(y)} stimuli were given for a layer over {len(summary.gram)}; wanted the same ones"
         )
-    y = y - y.mean(axis=0)
-    return np.asarray(summary.gram), y @ y.T
+    return np.asarray(summary.gram), y - y.mean(axis=0)
+
+
+def _narrow(y: np.ndarray) -> np.ndarray:
+    """Coordinates with the same products, no more than there are stimuli."""
+    if y.shape[1] <= len(y):
+        return y
+    squared, directions = np.linalg.eigh(y @ y.T)
+    return directions * np.sqrt(np.maximum(squared, 0))
+
+
+def _rotated(gram: np.ndarray, y: np.ndarray, eps: float, fits: Sequence[Fit]) -> list[list[float]]:
+    """As :func:`_fit_and_score` for alpha = 1, of several fits; the products with the Gram matrix are one.
+
+    Args:
+        eps: of the Gram matrix as it was given.
+    """
+    stimuli, width = y.shape
+    sides = np.zeros((stimuli, len(fits), width + 1))  # centred responses of the training stimuli, and their mean
+    means = [y[train].mean(axis=0) for train, _ in fits]
+    for number, (train, _) in enumerate(fits):
+        sides[train, number, :width] = y[train] - means[number]
+        sides[train, number, width] = 1 / len(train)
+    products = (gram @ sides.reshape(stimuli, -1)).reshape(sides.shape)
+    largest, result = np.abs(gram).max(), []
+    for number, (train, tests) in enumerate(fits):
+        cross, mean = products[:, number, :width], products[:, number, width]
+        cross = cross - cross[train].mean(axis=0)  # (x - mean of x) Xᵀ Y for each stimulus x
+        lengths = np.diagonal(gram) - 2 * mean + mean[train].mean()  # |x - mean of x|²
+        right = y - means[number]
+        constant = lengths[train].sum() <= len(train) * eps * largest
+        squared, v = np.linalg.eigh(right[train].T @ cross[train])
+        aligned = squared > len(train) * np.finfo(float).eps * squared[-1]
+        if constant or not squared[-1] > 0:
+            result.append([float("nan")] * len(tests))
+            continue
+        turned = np.einsum("ni,ni->n", cross @ (v[:, aligned] / np.sqrt(squared[aligned])), right @ v[:, aligned])
+        others = np.einsum("ni,ni->n", right, right)
+        of_tests = []
+        for test in tests:
+            norms = np.sqrt(max(lengths[test].sum(), 0.0) * others[test].sum())
+            of_tests.append(float(np.clip(turned[test].sum() / norms, -1.0, 1.0)) if norms > 0 else float("nan"))
+        result.append(of_tests)
+    return result
 
 
 def _fit_and_score(
