@@ -25,6 +25,7 @@ from models.preprocessing import Preprocessing
 from models.spec import ModelSpec
 from models.zoo import GROUP
 
+ENTRY_SIZE = 224  # pixels that a function or module is given where nothing else is said
 FORM = "wanted package.module:name of a function images -> {layer: array}, an nnx.Module or a ModelSpec"
 
 
@@ -63,7 +64,7 @@ def announced_spec(name: str) -> ModelSpec:
         found = entry.load()
     except (ImportError, AttributeError) as error:
         raise InputError(f"model '{name}', announced as {entry.value}: {error}") from error
-    return _spec(found, name, 224, f"model '{name}', announced as {entry.value}")
+    return _spec(found, name, ENTRY_SIZE, f"model '{name}', announced as {entry.value}")
 
 
 def _spec(found: object, name: str, size: int, origin: str) -> ModelSpec:

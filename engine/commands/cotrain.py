@@ -14,7 +14,7 @@ from engine.errors import InputError
 
 if TYPE_CHECKING:
     from engine.commands.cotrain_schema import Cotrain
-    from engine.cotrain.run import Plan
+    from engine.cotrain.plan import Plan
     from engine.predictor import Stages
     from engine.recording import Recording
     from engine.training.examples import Examples
@@ -46,12 +46,15 @@ def job(config: DictConfig) -> Path:
     from engine.commands import cross_validation, device, metrics
     from engine.commands.progress import Progress
     from engine.commands.sources import mirror_folder, recordings
-    from engine.cotrain.run import co_train, divide
+    from engine.cotrain.division import divide
+    from engine.cotrain.run import co_train
     from engine.harmonize.loss import Harmonizer
     from engine.training.co_training import check
     from engine.training.partition import partition
+    from models import zoo
+    from models.sized import sized
 
-    spec = training.sized(wanted.model.name, wanted.model.size)
+    spec = sized(zoo.spec(wanted.model.name), wanted.model.size)
     plan = _plan(wanted, spec)
     (metric,) = metrics.chosen(wanted.metric)
     mirror = mirror_folder(wanted.mirror)
@@ -100,7 +103,7 @@ def job(config: DictConfig) -> Path:
 
 def _plan(wanted: "Cotrain", spec: "ModelSpec") -> "Plan":
     """Terms by the layers' own names. InputError where the model has no such layer."""
-    from engine.cotrain.run import Plan
+    from engine.cotrain.plan import Plan
     from engine.predictor import choose_layers
     from engine.training.co_training import Term
     from engine.training.partition import HeldOut
@@ -131,6 +134,7 @@ def _plan(wanted: "Cotrain", spec: "ModelSpec") -> "Plan":
         steps=train.steps,
         batch=train.batch,
         smallest_view=train.smallest_view,
+        largest_view=train.largest_view,
         neural_batch=train.neural_batch,
         every=wanted.every,
         checkpoint_every=wanted.every,

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from engine.commands.cotrain_schema import Cotrain
-    from engine.cotrain.run import Outcome, Plan
+    from engine.cotrain.plan import Plan
+    from engine.cotrain.run import Outcome
     from engine.metrics.metric import Metric
     from engine.recording import Recording
     from models.spec import ModelSpec

@@ -44,8 +44,10 @@ def job(config: DictConfig) -> Path:
     from engine.commands.sources import mirror_folder
     from engine.harmonize.loss import Harmonizer
     from engine.harmonize.run import Plan, align
+    from models import zoo
+    from models.sized import sized
 
-    spec = training.sized(wanted.model.name, wanted.model.size)
+    spec = sized(zoo.spec(wanted.model.name), wanted.model.size, wanted.model.resize)
     mirror = mirror_folder(wanted.mirror)
     store.check_writable(Path(wanted.output))
     device.keep_compiled_programs()
@@ -67,7 +69,9 @@ def job(config: DictConfig) -> Path:
                 Plan(
                     train.steps,
                     train.batch,
+                    wanted.model.fit,
                     train.smallest_view,
+                    train.largest_view,
                     wanted.images.share,
                     wanted.held_out,
                     wanted.selection,

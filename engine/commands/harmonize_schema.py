@@ -5,10 +5,18 @@ from typing import Any
 
 from omegaconf import MISSING, DictConfig
 
-from engine.commands.schema import Weights
+from engine.commands import training_schema
+from engine.commands.schema import Weights, check_resize
 from engine.commands.structure import structured
-from engine.commands.training_schema import Model, Train, at, check_patience, check_training
+from engine.commands.training_schema import Train, at, check_patience, check_training
 from engine.errors import InputError
+from models.preprocessing import FITS
+
+
+@dataclass
+class Model(training_schema.Model):
+    fit: Any = MISSING
+    resize: int | None = MISSING
 
 
 @dataclass
@@ -55,6 +63,7 @@ class Harmonize:
 
 
 ALLOWED: dict[str, tuple[str | None, ...]] = {
+    "model.fit": FITS,
     "labels": ("model", "given"),
     "loss.parity": (None, "released", "training"),
 }
@@ -71,6 +80,7 @@ def typed(config: DictConfig) -> Harmonize:
     if not 0 < settings.images.share < 1:
         raise InputError(f"images.share={settings.images.share:g}: wanted a share above 0 and below 1")
     check_patience(settings.patience)
+    check_resize(settings.model.fit, settings.model.resize)
     if not 0 <= settings.keep_agreement <= 1:
         raise InputError(f"keep_agreement={settings.keep_agreement:g}: wanted a share from 0 to 1")
     for key in ("held_out", "selection"):

@@ -9,7 +9,7 @@ from engine.fetch import RemoteFile, default_cache, fetch, fetch_all
 from engine.harmonize import map_folder, scene_fixations
 from engine.harmonize.clickme import ClickMe, files_of
 from engine.harmonize.pairs import PairExamples
-from engine.harmonize.run import Data
+from engine.harmonize.parts import Data
 from engine.training.examples import Examples, FolderExamples, TfdsExamples, sorted_classes
 
 Show = Callable[[RemoteFile, int, int | None], None]

@@ -15,8 +15,9 @@ from engine.principal_components import Components
 from engine.reduction import Reduction
 from engine.reference_images import reference_images
 from models import zoo
-from models.external import entry_spec
+from models.external import ENTRY_SIZE, entry_spec
 from models.port import Choice, Model, known
+from models.sized import sized
 from models.weights.sources import Places
 
 
@@ -36,7 +37,9 @@ def prepared(wanted: Score) -> Callable[[Places], Predictor]:
         layers = choose_layers(str(file.path), file.layers, {}, wanted.layers)
         return lambda places: FromFeatures(file, layers)
     model = wanted.model
-    spec = zoo.spec(model.name) if model.entry is None else entry_spec(model.entry, model.size)
+    spec = zoo.spec(model.name) if model.entry is None else entry_spec(model.entry, model.size or ENTRY_SIZE)
+    if model.size is not None or model.resize is not None:
+        spec = sized(spec, model.size, model.resize)
     port = spec.port()
     layers = choose_layers(spec.name, port.layers, port.aliases, wanted.layers)
     choice = Choice(wanted.weights.source, wanted.weights.names, wanted.weights.seed)

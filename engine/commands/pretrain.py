@@ -48,8 +48,10 @@ def job(config: DictConfig) -> Path:
     from engine.commands.sources import mirror_folder
     from engine.pretrain.recipes import check_autoencoder, representation
     from engine.pretrain.run import Plan, divide, pretrain
+    from models import zoo
+    from models.sized import sized
 
-    spec = training.sized(wanted.model.name, wanted.model.size)
+    spec = sized(zoo.spec(wanted.model.name), wanted.model.size)
     if isinstance(wanted.objective, Vae):
         check_autoencoder(spec, wanted.train.dtype)
     mirror = mirror_folder(wanted.mirror)
@@ -128,7 +130,7 @@ def _pictures(wanted: "Pretrain") -> _Pictures:
 def _recipe(wanted: "Pretrain", model: "Trainable", found: "Representation | None") -> "Recipe":
     from engine.pretrain.recipes import contrastive, variational
 
-    own, area = wanted.objective, (wanted.train.smallest_view, 1.0)
+    own, area = wanted.objective, (wanted.train.smallest_view, wanted.train.largest_view)
     if found is None:
         return variational(model, beta=own.beta, likelihood=own.likelihood, sigma=own.sigma, area=area)
     return contrastive(

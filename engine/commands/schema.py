@@ -16,8 +16,9 @@ from models.preprocessing import FITS
 class Model:
     name: str = MISSING
     entry: str | None = None
-    size: int = MISSING
+    size: int | None = MISSING
     fit: Any = MISSING  # checked against ALLOWED
+    resize: int | None = MISSING
     visual_degrees: float | None = MISSING
 
 
@@ -115,8 +116,9 @@ def typed(config: DictConfig) -> Score:
     if degrees is not None and not 0 < degrees <= 180:
         raise InputError(f"model.visual_degrees={degrees:g}: wanted null or a width above 0, at most 180")
     for key, number in (("reduction.size", settings.reduction.size), ("model.size", settings.model.size)):
-        if number < 1:
+        if number is not None and number < 1:
             raise InputError(f"{key}={number}: wanted at least 1")
+    check_resize(settings.model.fit, settings.model.resize)
     if (settings.reduction.kind == "pca") != (settings.reduction.images is not None):
         raise InputError(
             f"reduction.kind={settings.reduction.kind}, reduction.images={settings.reduction.images or 'null'}: "
@@ -127,3 +129,11 @@ def typed(config: DictConfig) -> Score:
     if not settings.memory.budget > 0:
         raise InputError(f"memory.budget={settings.memory.budget}: wanted a number of GB above 0")
     return settings
+
+
+def check_resize(fit: str, resize: int | None) -> None:
+    """Raises InputError where pictures are resized that are not cut afterwards."""
+    if resize is not None and fit != "crop":
+        raise InputError(
+            f"model.resize={resize} with model.fit={fit}: it is the shorter side before model.fit=crop cuts"
+        )

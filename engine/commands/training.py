@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,14 +30,6 @@ def identity(version: str, wanted: Any, more: Mapping[str, object]) -> dict[str,
         | {name: own[name] for name in own if name not in NUMBERS_DO_NOT_DEPEND_ON}
         | ({"weight file": sha256_of(file)} if file.is_file() else {})
     )
-
-
-def sized(name: str, size: int) -> "ModelSpec":
-    """A model of the zoo that takes images of so many pixels a side."""
-    from models import zoo
-
-    spec = zoo.spec(name)
-    return replace(spec, preprocessing=replace(spec.preprocessing, size=size, resize=None))
 
 
 def model(wanted: Any, spec: "ModelSpec", mirror: Path | None, progress: "Progress") -> "Trainable":

@@ -29,6 +29,7 @@ class Train:
     accumulate: int = MISSING
     multipliers: list[str] = MISSING  # PATTERN:FACTOR
     smallest_view: float = MISSING
+    largest_view: float = MISSING
     statistics: Any = MISSING
     dtype: Any = MISSING
     ema: float | None = MISSING
@@ -60,8 +61,12 @@ def check_training(settings: Any, allowed: Mapping[str, tuple[str | None, ...]],
     multipliers(settings.train.multipliers)
     if (ema := settings.train.ema) is not None and not 0 < ema < 1:
         raise InputError(f"train.ema={ema:g}: wanted a decay above 0 and below 1, such as 0.999, or null")
-    if not 0 < settings.train.smallest_view <= 1:
-        raise InputError(f"train.smallest_view={settings.train.smallest_view:g}: wanted a share above 0, at most 1")
+    smallest, largest = settings.train.smallest_view, settings.train.largest_view
+    if not 0 < smallest <= largest <= 1:
+        raise InputError(
+            f"train.smallest_view={smallest:g}, train.largest_view={largest:g}: wanted shares above 0 and at most 1, "
+            "the smallest first"
+        )
 
 
 def check_patience(patience: int | None) -> None:

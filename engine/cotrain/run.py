@@ -3,7 +3,7 @@
 The numbers come from the files beside this one and from engine.training; here they are put in order.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from math import prod
@@ -14,95 +14,25 @@ import jax
 import numpy as np
 import pandas as pd
 
-from engine.cotrain.held_out import Cut, Judge, cuts
+from engine.cotrain.division import Divided
+from engine.cotrain.plan import Plan
 from engine.cotrain.task import Pictures, folder_as_task, stimuli_as_task, weighted
 from engine.errors import InputError
 from engine.harmonize import judge as harmonized
 from engine.harmonize.loss import Harmonizer, harmonizer
-from engine.metrics.metric import Metric
 from engine.predictor import Stages
-from engine.recording import Recording
-from engine.solvers.folds import Split
 from engine.training.batches import Batches, Order, training_batches
-from engine.training.co_training import Term, co_training, with_readouts
+from engine.training.co_training import co_training, with_readouts
 from engine.training.course import Judging, run_course
 from engine.training.examples import Examples
 from engine.training.heads import split_heads
 from engine.training.loop import Report
-from engine.training.neural_batches import Joined, NeuralData, neural_batches, neural_data
+from engine.training.neural_batches import Joined, neural_batches
 from engine.training.optimiser import Settings, make_optimiser
-from engine.training.partition import HeldOut, partition, restricted
 from engine.training.step import Objective
 from models.port import Model, layer_shapes
 from models.preprocessing import normalise
-from models.spec import ModelSpec
 from models.trainable import Trainable, frozen, kernels
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How to train and to judge.
-
-    Attributes:
-        terms: which layers are to come closer to which regions.
-        held_out: what is kept apart and reported.
-        selection: share of the stimuli that are left whose scores show how training goes, and choose its best step.
-        best: keep that step; else the last.
-        control: None, ``shuffled`` or ``surrogate`` in place of the responses trained on.
-        standardise: give every neuroid mean 0 and variance 1 over the stimuli trained on.
-        layers: that are scored.
-        task_weight: of the task's loss; 0 trains on the responses alone.
-        steps, batch, neural_batch: of training; pictures of the task and stimuli in a step.
-        smallest_view: share of a task picture that a view shows at least.
-        every: steps between two judgements of the selection.
-        checkpoint_every, keep: steps between two checkpoints, and how many stay.
-        frozen_statistics: batch normalisation keeps the running statistics and normalises by them.
-        ema: decay of the moving average of the parameters, which is then what is judged and kept; None for none.
-        remat: compute again in the backward pass instead of keeping.
-        seed: of all that is drawn.
-    """
-
-    terms: Sequence[Term]
-    held_out: HeldOut
-    selection: float
-    best: bool
-    control: str | None
-    standardise: bool
-    layers: Sequence[str]
-    task_weight: float
-    steps: int
-    batch: int
-    smallest_view: float
-    neural_batch: int
-    every: int
-    checkpoint_every: int
-    keep: int
-    frozen_statistics: bool
-    ema: float | None
-    remat: bool
-    seed: int
-
-    @property
-    def regions(self) -> list[str]:
-        return list(dict.fromkeys(term.region for term in self.terms))
-
-
-@dataclass(frozen=True)
-class Divided:
-    """What is trained on, what shows how it goes, what is reported.
-
-    Attributes:
-        data: responses and pictures of the training stimuli.
-        selection, test: judges.
-        held_out: pictures of all held-out stimuli.
-        counts: for the summary.
-    """
-
-    data: NeuralData
-    selection: Judge
-    test: Judge
-    held_out: np.ndarray
-    counts: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -122,54 +52,6 @@ class Outcome:
     before: pd.DataFrame
     after: pd.DataFrame
     agreement: np.ndarray
-
-
-def divide(
-    recordings: Sequence[Recording],
-    pictures: Sequence[np.ndarray],
-    plan: Plan,
-    spec: ModelSpec,
-    metric: Metric,
-    split: Callable[[Recording], Sequence[Split]],
-) -> Divided:
-    """Divides neuroids and stimuli; refuses what could be neither trained on nor scored.
-
-    Args:
-        recordings, pictures: stimuli as the model takes them, one array for each recording.
-        spec: of the model.
-        metric, split: of the scores.
-
-    Raises:
-        InputError: as :func:`engine.training.partition.partition`, :func:`neural_data` and :class:`Judge` say.
-    """
-    parts = partition(recordings, plan.held_out, pictures)
-    inner = [restricted(recordings[part.recording], part) for part in parts.trained]
-    shown = [pictures[part.recording][part.stimuli] for part in parts.trained]
-    again = partition(inner, HeldOut(plan.selection, seed=plan.held_out.seed + 1), shown)
-    data = neural_data(inner, shown, again.trained, plan.regions, plan.control, plan.seed)
-    if plan.standardise:
-        data = standardised(data)
-    outer = cuts(recordings, pictures, parts)
-    selection, test = (
-        Judge(spec, plan.layers, each, plan.regions, metric, split) for each in (cuts(inner, shown, again), outer)
-    )
-    return Divided(data, selection, test, np.concatenate([cut.images for cut in outer]), _counts(data, outer))
-
-
-def standardised(data: NeuralData) -> NeuralData:
-    """Every neuroid with mean 0 and variance 1 over its own stimuli, so that none counts for more by its rate.
-
-    Neuroids that do not vary get zeros.
-    """
-
-    def of_table(table: np.ndarray) -> np.ndarray:
-        present = np.isfinite(table)
-        count = np.maximum(present.sum(axis=0), 1)
-        centred = table - np.where(present, table, 0.0).sum(axis=0, dtype=np.float64) / count
-        scale = np.sqrt(np.where(present, centred**2, 0.0).sum(axis=0) / count)
-        return (centred / np.where(scale > 0, scale, 1.0)).astype(np.float32)
-
-    return data._replace(responses={region: of_table(table) for region, table in data.responses.items()})
 
 
 def co_train(
@@ -218,7 +100,7 @@ def co_train(
     objective = _objective(model, decayed, plan, loss)
     batches: Batches = neural
     if task is not None:
-        area = (plan.smallest_view, 1.0)
+        area = (plan.smallest_view, plan.largest_view)
         views = training_batches([task.train], [1.0], model.spec.preprocessing, order, area=area)
         batches = Joined(views, neural)
 
@@ -294,15 +176,3 @@ def _objective(model: Trainable, decayed: Any, plan: Plan, loss: Harmonizer) -> 
     normal = partial(normalise, preprocessing=model.spec.preprocessing)
     settings = loss._replace(map_weight=0.0, train=not plan.frozen_statistics)
     return weighted(harmonizer(model.forward, readout, decayed, normal, settings), plan.task_weight)
-
-
-def _counts(data: NeuralData, parts: Sequence[Cut]) -> dict[str, int]:
-    """Of stimuli and neuroids, for the summary."""
-    return {
-        "recordings trained on": len(data.names),
-        "stimuli trained on": len(data.images),
-        "neuroids trained on": sum(table.shape[1] for table in data.responses.values()),
-        "recordings scored": len(parts),
-        "held-out stimuli": sum(len(part.images) for part in parts),
-        "new neuroids": sum(len(part.recording.neuroids) - len(part.trained) for part in parts),
-    }

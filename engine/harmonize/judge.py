@@ -16,7 +16,7 @@ from engine.harmonize.alignment import Alignment, alignment
 from engine.harmonize.saliency import Normalise, normalised, saliency_maps
 from engine.training.batches import evaluation_batches
 from engine.training.examples import Examples
-from models.preprocessing import Preprocessing
+from models.preprocessing import Fit, Preprocessing
 
 Logits = Callable[[Any, jax.Array], jax.Array]  # (parameters, normalised images) -> images x classes
 
@@ -56,10 +56,11 @@ def pictures(
     preprocessing: Preprocessing,
     prepare_maps: Callable[[np.ndarray, int], np.ndarray] | None,
     advance: Callable[[int], None] = lambda pictures: None,
+    fit: Fit = "squash",
 ) -> Pictures:
     """All examples of a source, prepared as for scoring: 3 size² bytes each, and 4 size² with maps."""
     images, labels, maps = [], [], []
-    for batch in evaluation_batches(source, preprocessing, BATCH, prepare_maps):
+    for batch in evaluation_batches(source, preprocessing, BATCH, prepare_maps, fit):
         images.append(np.asarray(batch["image"]))
         labels.append(np.asarray(batch["label"]))
         if prepare_maps is not None:

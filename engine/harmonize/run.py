@@ -3,7 +3,7 @@
 The numbers come from the files beside this one and from engine.training; here they are put in order.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,42 +14,23 @@ import numpy as np
 
 from engine.errors import InputError
 from engine.harmonize.alignment import HUMAN_CEILING, Alignment, alignment_difference, summarise
-from engine.harmonize.division import Chosen, Division, check_labels, divide
+from engine.harmonize.division import divide
 from engine.harmonize.human_maps import evaluation_maps, training_maps
-from engine.harmonize.judge import Judge, Judged, Pictures, pictures
+from engine.harmonize.judge import Judge, Judged, Pictures
 from engine.harmonize.loss import FROZEN, Harmonizer, harmonizer, with_original
+from engine.harmonize.parts import Data, Parts, divided, parts_of, some
 from engine.predictor import Stages
 from engine.training.batches import Order, most_of_first, training_batches
 from engine.training.course import Judging, run_course
-from engine.training.examples import Examples
 from engine.training.heads import split_heads
 from engine.training.loop import Report
 from engine.training.natural import Spared
 from engine.training.optimiser import Settings, make_optimiser
-from models.preprocessing import Preprocessing, normalise
+from models.preprocessing import Fit, normalise
 from models.trainable import Trainable, kernels
 
 SPARED = 1000  # pictures of a source from which the natural gradient draws those whose answers are to stay
 ADMISSIBLE = "admissible_alignment"  # the alignment; -1 where the model's answers have changed too much
-
-
-@dataclass(frozen=True)
-class Data:
-    """Pictures to align with.
-
-    Attributes:
-        maps: pictures with human maps.
-        test: further ones, judged by alone; None holds a share of ``maps`` out.
-        others: pictures without maps, mixed in; None trains on maps alone.
-        own_labels: whether the model's own answers before training are the labels of all of them.
-        description: of both, for outputs.
-    """
-
-    maps: Examples
-    test: Examples | None
-    others: Examples | None
-    own_labels: bool
-    description: str
 
 
 @dataclass(frozen=True)
@@ -58,7 +39,8 @@ class Plan:
 
     Attributes:
         steps, batch: of training.
-        smallest_view: share of a picture that a view shows at least.
+        fit: how whole pictures are brought to the model's square to be judged (:func:`models.preprocessing.prepare`).
+        smallest_view, largest_view: share of a picture that a view in training shows.
         share: of pictures with maps in a batch, where there are others.
         held_out, selection: shares of the pictures that are reported, and that choose the best step.
         keep_agreement: share of the selection's pictures that must keep the answer from before training; of the steps
@@ -74,7 +56,9 @@ class Plan:
 
     steps: int
     batch: int
+    fit: Fit
     smallest_view: float
+    largest_view: float
     share: float
     held_out: float
     selection: float
@@ -156,8 +140,16 @@ def align(
     make_optimiser(optimiser, params, batches=plan.steps, batches_per_epoch=1)  # refuses before anything runs
     judge = Judge(logits, to_float, plan.seed)
     start = (model.params, model.statistics)
-    division, test = _divided(data, plan)
-    prepare = partial(_pictures, model, judge, start, own_labels=data.own_labels, stages=stages)
+    division, test = divided(data, plan.selection, plan.held_out, plan.seed)
+    prepare = partial(
+        parts_of,
+        judge,
+        start,
+        preprocessing=preprocessing,
+        own_labels=data.own_labels,
+        fit=plan.fit,
+        stages=stages,
+    )
     with_maps = prepare(data.maps, division, test, evaluation_maps)
     others = None
     if data.others is not None:
@@ -190,7 +182,7 @@ def align(
         sources, weights = [*sources, others.train], [plan.share, 1 - plan.share]
     maps = training_maps if loss.map_weight else None
     order = Order(plan.batch, plan.seed, jax.process_index(), jax.process_count())
-    batches = training_batches(sources, weights, preprocessing, order, maps, (plan.smallest_view, 1.0))
+    batches = training_batches(sources, weights, preprocessing, order, maps, (plan.smallest_view, plan.largest_view))
     per_epoch = max(1, sum(len(source) for source in sources) // plan.batch)
     rule = make_optimiser(optimiser, params, batches=plan.steps, batches_per_epoch=per_epoch, decayed=decayed)
     spared = None
@@ -199,7 +191,7 @@ def align(
         def answers(params: Any, statistics: Any, images: jax.Array) -> jax.Array:
             return judge.logits_of(_without_heads(params, statistics), images)
 
-        spared = Spared(answers, _some(sources, preprocessing, plan.seed))
+        spared = Spared(answers, some(sources, SPARED, preprocessing, plan.fit, plan.seed))
     kept = run_course(
         (params, model.statistics),
         objective,
@@ -220,66 +212,11 @@ def align(
     return Outcome(*found, kept.step, tables, with_maps.test, before, after)
 
 
-def _some(sources: Sequence[Examples], preprocessing: Preprocessing, seed: int) -> np.ndarray:
-    """Pictures to train on, as they are judged, in memory; of each source at most ``SPARED``, drawn at random."""
-    found = []
-    for source in sources:
-        rows = np.random.default_rng(seed).permutation(len(source))[:SPARED]
-        found.append(pictures(Chosen(source, np.sort(rows)), preprocessing, None).images)
-    return np.concatenate(found)
-
-
 def _without_heads(params: Any, statistics: Any) -> tuple[Any, Any]:
     return split_heads(params)[0], statistics
 
 
-@dataclass(frozen=True)
-class _Parts:
-    train: Examples
-    selection: Pictures
-    test: Pictures
-
-
-def _divided(data: Data, plan: Plan) -> tuple[Division, Examples | None]:
-    if data.test is None:
-        return divide(len(data.maps), plan.selection, plan.held_out, plan.seed), None
-    return divide(len(data.maps), plan.selection, 0.0, plan.seed), data.test
-
-
-def _pictures(
-    model: Trainable,
-    judge: Judge,
-    start: tuple[Any, Any],
-    source: Examples,
-    division: Division,
-    test: Examples | None,
-    prepare_maps: Callable[[np.ndarray, int], np.ndarray] | None,
-    *,
-    own_labels: bool,
-    stages: Stages,
-) -> _Parts:
-    """Held-out pictures in memory, the others to be read; with the model's own answers for labels where asked."""
-
-    def shown(part: Examples) -> Pictures:
-        advance = stages.stage("decoding pictures", len(part), "pictures")
-        found = pictures(part, model.spec.preprocessing, prepare_maps, advance)
-        return found._replace(labels=judge.answers(start, found.images)) if own_labels else found
-
-    labels = None
-    if own_labels:
-        advance = stages.stage("the model's own labels", len(source), "pictures")
-        everything = pictures(source, model.spec.preprocessing, None, advance)
-        labels = judge.answers(start, everything.images)
-    rows = Chosen(source, division.test) if test is None else test
-    found = _Parts(Chosen(source, division.train, labels), shown(Chosen(source, division.selection)), shown(rows))
-    if not own_labels:
-        classes = int(jax.eval_shape(judge.logits_of, start, found.test.images[:1]).shape[1])
-        for part in (found.selection, found.test):
-            check_labels(part.labels, classes, "labels of held-out pictures")
-    return found
-
-
-def _held_out(parts: _Parts | None) -> dict[str, Pictures]:
+def _held_out(parts: Parts | None) -> dict[str, Pictures]:
     return {} if parts is None else {"selection": parts.selection, "test": parts.test}
 
 

@@ -139,36 +139,36 @@ def _narrow(y: np.ndarray) -> np.ndarray:
 
 
 def _rotated(gram: np.ndarray, y: np.ndarray, eps: float, fits: Sequence[Fit]) -> list[list[float]]:
-    """As :func:`_fit_and_score` for alpha = 1, of several fits; the products with the Gram matrix are one.
+    """As :func:`_fit_and_score` for alpha = 1, of several fits, the first to all stimuli that the others are fitted to.
+
+    What is multiplied for the first serves the others too, as far as they leave stimuli out.
 
     Args:
         eps: of the Gram matrix as it was given.
     """
-    stimuli, width = y.shape
-    sides = np.zeros((stimuli, len(fits), width + 1))  # centred responses of the training stimuli, and their mean
-    means = [y[train].mean(axis=0) for train, _ in fits]
-    for number, (train, _) in enumerate(fits):
-        sides[train, number, :width] = y[train] - means[number]
-        sides[train, number, width] = 1 / len(train)
-    products = (gram @ sides.reshape(stimuli, -1)).reshape(sides.shape)
-    largest, result = np.abs(gram).max(), []
-    for number, (train, tests) in enumerate(fits):
-        cross, mean = products[:, number, :width], products[:, number, width]
-        cross = cross - cross[train].mean(axis=0)  # (x - mean of x) Xᵀ Y for each stimulus x
+    all_train, largest = fits[0][0], np.abs(gram).max()
+    with_one = np.column_stack([y, np.ones(len(y))])
+    whole = gram[:, all_train] @ with_one[all_train]
+    result = []
+    for train, tests in fits:
+        left_out = np.setdiff1d(all_train, train, assume_unique=True)
+        products = whole - gram[:, left_out] @ with_one[left_out] if len(left_out) else whole
+        centre, mean = y[train].mean(axis=0), products[:, -1] / len(train)
+        cross = products[:, :-1] - np.outer(products[:, -1], centre)
+        cross -= cross[train].mean(axis=0)  # (x - mean of x) Xᵀ Y for each stimulus x
         lengths = np.diagonal(gram) - 2 * mean + mean[train].mean()  # |x - mean of x|²
-        right = y - means[number]
-        constant = lengths[train].sum() <= len(train) * eps * largest
+        right = y - centre
         squared, v = np.linalg.eigh(right[train].T @ cross[train])
-        aligned = squared > len(train) * np.finfo(float).eps * squared[-1]
-        if constant or not squared[-1] > 0:
+        if lengths[train].sum() <= len(train) * eps * largest or not squared[-1] > 0:  # constant
             result.append([float("nan")] * len(tests))
             continue
-        turned = np.einsum("ni,ni->n", cross @ (v[:, aligned] / np.sqrt(squared[aligned])), right @ v[:, aligned])
-        others = np.einsum("ni,ni->n", right, right)
+        aligned = squared > len(train) * np.finfo(float).eps * squared[-1]
+        turn = (v[:, aligned] / np.sqrt(squared[aligned])) @ v[:, aligned].T  # V diag(1 / sigma) Vᵀ
         of_tests = []
         for test in tests:
-            norms = np.sqrt(max(lengths[test].sum(), 0.0) * others[test].sum())
-            of_tests.append(float(np.clip(turned[test].sum() / norms, -1.0, 1.0)) if norms > 0 else float("nan"))
+            inner = np.vdot(turn, right[test].T @ cross[test])
+            norms = np.sqrt(max(lengths[test].sum(), 0.0) * np.vdot(right[test], right[test]))
+            of_tests.append(float(np.clip(inner / norms, -1.0, 1.0)) if norms > 0 else float("nan"))
         result.append(of_tests)
     return result
 

@@ -53,30 +53,18 @@ def representation(spec: ModelSpec) -> Representation:
     """The last layer before the classifier.
 
     Raises:
-        InputError: the model is the autoencoder, or takes no images of this size.
+        InputError: the model is the autoencoder.
     """
     if spec.name == VAE:
         raise InputError(f"model={VAE} with objective=simclr: its last layers draw pictures; wanted objective=vae")
-    size = spec.preprocessing.size
-    reason = f"model.size={size}: '{spec.name}' cannot take images of {size} pixels"
-    try:
-        shapes = layer_shapes(spec)
-    except (ArithmeticError, TypeError, ValueError) as error:  # whatever its first layer that they do not fit raises
-        raise InputError(f"{reason}; give another size, or a model without a fixed one, such as resnet18") from error
-    if empty := [layer for layer, shape in shapes.items() if 0 in shape]:
-        raise InputError(f"{reason}: nothing is left of them at its layer {empty[0]}; give a larger size")
-    layer, shape = list(shapes.items())[-1]
+    layer, shape = list(layer_shapes(spec).items())[-1]
     return Representation(layer, shape[-1])
 
 
 def check_autoencoder(spec: ModelSpec, computes_in: str) -> None:
     """Raises InputError where the model is not the autoencoder, or not as it can be trained."""
-    from models import zoo
-
     if spec.name != VAE:
         raise InputError(f"model={spec.name} with objective=vae: wanted model={VAE}, or objective=simclr")
-    if (size := spec.preprocessing.size) != (own := zoo.spec(VAE).preprocessing.size):
-        raise InputError(f"model.size={size}: '{VAE}' takes images of {own} pixels")
     if computes_in != "float32":
         raise InputError(f"train.dtype={computes_in} with objective=vae: wanted float32")
 

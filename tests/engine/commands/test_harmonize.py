@@ -87,6 +87,30 @@ def test_a_run_leaves_weights_tables_and_figures_and_is_not_done_twice(
     assert "squeezenet1-1" in error
 
 
+def test_pictures_cut_to_be_judged_are_judged_as_what_is_left(capsys: pytest.CaptureFixture[str], here: Path) -> None:
+    """A frame that is cut away without resizing changes nothing: neither picture nor map nor the model's labels."""
+    rng = np.random.default_rng(1)
+    for kind, ends in (("images", (48, 48, 3)), ("maps", (48, 48))):
+        for folder in ("framed", "bare"):
+            (here / folder / kind).mkdir(parents=True)
+        for number in range(PICTURES):
+            inner = rng.integers(0, 256, ends, np.uint8)
+            framed = rng.integers(0, 256, (96, 96, *ends[2:]), np.uint8)
+            framed[24:72, 24:72] = inner
+            Image.fromarray(inner).save(here / "bare" / kind / f"{number}.png")
+            Image.fromarray(framed).save(here / "framed" / kind / f"{number}.png")
+    found = {}
+    given = [word for word in SMALL if not word.startswith("maps.source")]
+    for folder, words in (("bare", []), ("framed", ["model.fit=crop", "model.resize=96"])):
+        status, _, error = run(
+            capsys, "harmonize", *given, f"maps.source={folder}", *words, "train.steps=1", f"output={folder}/out"
+        )
+        assert status == 0, error
+        (path,) = (here / folder / "out").rglob("summary.json")
+        found[folder] = json.loads(path.read_text())["scores"]["before"]
+    assert found["framed"] == found["bare"]
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -101,6 +125,11 @@ def test_a_run_leaves_weights_tables_and_figures_and_is_not_done_twice(
         (["train.method=adam"], "train.method=adam: wanted one of adamw, sgd, natural"),
         (["model=pixels"], "has no classifier"),
         (["images.source=nowhere"], "there is no folder nowhere"),
+        (["model.size=16"], "model.size=16: 'squeezenet1-1' cannot take images of 16 pixels"),
+        (["model.resize=60"], "model.resize=60 with model.fit=squash"),
+        (["model.fit=crop", "model.resize=40"], "model.resize=40: wanted at least the 48 pixels"),
+        (["model.fit=cut"], "model.fit=cut: wanted one of squash, crop"),
+        (["train.smallest_view=0.5", "train.largest_view=0.4"], "train.smallest_view=0.5, train.largest_view=0.4"),
         (["train.steps=0"], "train.steps=0: wanted at least 1"),
     ],
 )

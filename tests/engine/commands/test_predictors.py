@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from models import zoo
+from models.preprocessing import normalise
 from models.weights.sources import default_places
 from tests.engine.commands.test_cli import run
 
@@ -67,6 +68,26 @@ def test_own_model_and_features_of_it_made_elsewhere_score_the_same(
     assert summary["model"]["name"] == "features"
     assert list(of_file["layer"].unique()) == list(of_model["layer"].unique()) == ["down", "grey", "colour"]
     np.testing.assert_allclose(of_file["score"], of_model["score"], rtol=0, atol=1e-4)
+
+
+def test_a_model_is_shown_pictures_of_the_size_asked_for(capsys: pytest.CaptureFixture[str], here: Path) -> None:
+    """Of 16 pixels the stimuli are; cut out of 32, their middle half is what is seen, enlarged."""
+    grid = "metric.ridge.penalties=[1,10,100]"
+    spec = zoo.spec("pixels")
+    whole = normalise(images(), spec.preprocessing)
+    np.savez("features.npz", stimulus_id=np.array(ids()), pixels=whole)
+    of_file, _ = scored(capsys, here, "features=features.npz", grid)
+    words = ("model=pixels", "model.size=16", grid)
+    of_model, summary = scored(capsys, here, *words)
+    assert summary["model"]["preprocessing"]["size"] == 16
+    np.testing.assert_allclose(of_model["score"], of_file["score"], rtol=0, atol=1e-4)
+
+    twice = [np.asarray(Image.fromarray(each).resize((32, 32), Image.Resampling.BILINEAR)) for each in images()]
+    middle = normalise(np.stack(twice)[:, 8:24, 8:24], spec.preprocessing)
+    np.savez("features.npz", stimulus_id=np.array(ids()), pixels=middle)
+    of_file, _ = scored(capsys, here, "features=features.npz", grid)
+    of_model, _ = scored(capsys, here, *words, "model.fit=crop", "model.resize=32")
+    np.testing.assert_allclose(of_model["score"], of_file["score"], rtol=0, atol=1e-4)
 
 
 def test_features_that_lack_a_stimulus_are_refused(capsys: pytest.CaptureFixture[str], here: Path) -> None:

@@ -115,7 +115,7 @@ def test_an_autoencoder_is_trained_and_read_again(capsys: pytest.CaptureFixture[
         (["objective.kind=vea"], "unknown objective 'vea'; did you mean vae"),
         (["model=cornett"], "unknown model 'cornett'; did you mean cornet"),
         (["objective=vae"], "model=cornet-z with objective=vae: wanted model=vae"),
-        (["objective=vae", "model=vae"], "model.size=32: 'vae' takes images of 64 pixels"),
+        (["objective=vae", "model=vae"], "model.size=32: 'vae' cannot take images of 32 pixels; give its own, 64"),
         (["objective=vae", "objective.temperature=1"], "unknown setting 'objective.temperature'"),
         (["objective.temperature=0"], "objective.temperature=0: wanted a number above 0"),
         (["objective.jitter=3"], "objective.jitter=3: wanted a strength from 0 to 2"),

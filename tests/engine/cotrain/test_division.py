@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
+from engine.cotrain.division import Divided, divide, standardised
 from engine.cotrain.held_out import Judge, cuts
-from engine.cotrain.run import Divided, Plan, divide, standardised
+from engine.cotrain.plan import Plan
 from engine.cotrain.task import ArrayExamples, folder_as_task
 from engine.errors import InputError
 from engine.metrics import catalogue
@@ -36,6 +37,7 @@ PLAN = Plan(
     steps=1,
     batch=2,
     smallest_view=1.0,
+    largest_view=1.0,
     neural_batch=4,
     every=1,
     checkpoint_every=1,
