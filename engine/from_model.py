@@ -1,7 +1,7 @@
 """Layers of a model over a recording's stimuli: decoded, placed, resized, run, summarised, kept for the next time."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -12,38 +12,23 @@ import numpy as np
 from engine import hosts, store
 from engine.activations import Apply, batch_size, image_passes, layer_summaries, plan
 from engine.errors import InputError
-from engine.field_of_view import check_known, place
+from engine.field_of_view import check_known
 from engine.memory.passes import Demand, pieces
 from engine.metrics.metric import Reader
 from engine.predictor import Layer, Reading, Stages
 from engine.principal_components import Components, components_summary
 from engine.recording import Recording
 from engine.reduction import Reduction, reduced, reduced_shape
-from engine.stimuli import digest, prepare_all
+from engine.stimuli import WHOLE, View, digest, pixels, prepare_all
 from engine.store.pixels import load_digest, pixels_key, save_digest
 from models.port import Model, layer_shapes, parameter_count
-from models.preprocessing import Fit, prepare
+from models.preprocessing import prepare
 from models.spec import ModelSpec
 
 # The last pixels of this process with what was done to them, for its next job.
 _last: list[Any] = []
 
 EXTRACTION = "1"  # version of everything between pixels and Gram matrix; part of every summary's key
-
-
-@dataclass(frozen=True)
-class View:
-    """How stimuli are brought to a model's input.
-
-    Attributes:
-        fit: ``squash`` or ``crop``, as :func:`models.preprocessing.prepare` says.
-        degrees: width of the model's field of view, on which stimuli are placed by their own width first
-            (:func:`engine.field_of_view.place`); None: every stimulus fills the input, however wide it was.
-            What ``crop`` cuts away afterwards was part of that field.
-    """
-
-    fit: Fit = "squash"
-    degrees: float | None = None
 
 
 class FromModel:
@@ -57,7 +42,7 @@ class FromModel:
         self,
         model: Model,
         layers: Sequence[str],
-        view: View = View(),
+        view: View = WHOLE,
         reduction: Reduction | Components | None = None,
         digests: Path | None = None,
     ) -> None:
@@ -251,23 +236,3 @@ def _key(reduction: Reduction | Components, spec: ModelSpec, view: View) -> Mapp
         "fit": view.fit,
         "preprocessing": asdict(spec.preprocessing) | {"resize": spec.preprocessing.shorter_side},
     }
-
-
-def pixels(recording: Recording, spec: ModelSpec, view: View, stages: Stages) -> np.ndarray:
-    """The recording's stimuli as the model takes them: stimuli x size x size x 3, uint8.
-
-    Raises:
-        InputError: the recording has no images, or one cannot be decoded; or the view asks for degrees of visual
-            angle that the recording does not state or that fit no picture.
-    """
-    if recording.images is None:
-        raise InputError(f"recording '{recording.name}' holds no images: a model cannot be shown its stimuli")
-    check_known([recording], view.degrees)
-    advance = stages.stage(f"{recording.name}: decoding", len(recording.images), "images")
-
-    def seen(image: np.ndarray) -> np.ndarray:
-        if view.degrees is not None and recording.degrees is not None:
-            image = place(image, recording.degrees, view.degrees)
-        return prepare(image, spec.preprocessing, view.fit)
-
-    return prepare_all(recording.images, seen, advance=advance)

@@ -1,15 +1,59 @@
-"""Stimuli as a model takes them: decoded, resized, one uint8 array, and its digest."""
+"""Stimuli as a model takes them: decoded, placed, resized, one uint8 array, and its digest."""
 
 import hashlib
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 
-from engine.recording import Images
+from engine.errors import InputError
+from engine.field_of_view import check_known, place
+from engine.predictor import Stages
+from engine.recording import Images, Recording
+from models.preprocessing import Fit, prepare
+from models.spec import ModelSpec
 
 Prepare = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class View:
+    """How stimuli are brought to a model's input.
+
+    Attributes:
+        fit: ``squash`` or ``crop``, as :func:`models.preprocessing.prepare` says.
+        degrees: width of the model's field of view, on which stimuli are placed by their own width first
+            (:func:`engine.field_of_view.place`); None: every stimulus fills the input, however wide it was.
+            What ``crop`` cuts away afterwards was part of that field.
+    """
+
+    fit: Fit = "squash"
+    degrees: float | None = None
+
+
+WHOLE = View()
+
+
+def pixels(recording: Recording, spec: ModelSpec, view: View, stages: Stages) -> np.ndarray:
+    """The recording's stimuli as the model takes them: stimuli x size x size x 3, uint8.
+
+    Raises:
+        InputError: the recording has no images, or one cannot be decoded; or the view asks for degrees of visual
+            angle that the recording does not state or that fit no picture.
+    """
+    if recording.images is None:
+        raise InputError(f"recording '{recording.name}' holds no images: a model cannot be shown its stimuli")
+    check_known([recording], view.degrees)
+    advance = stages.stage(f"{recording.name}: decoding", len(recording.images), "images")
+
+    def seen(image: np.ndarray) -> np.ndarray:
+        if view.degrees is not None and recording.degrees is not None:
+            image = place(image, recording.degrees, view.degrees)
+        return prepare(image, spec.preprocessing, view.fit)
+
+    return prepare_all(recording.images, seen, advance=advance)
 
 
 def prepare_all(

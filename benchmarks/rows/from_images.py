@@ -94,7 +94,7 @@ class Peer:
         """Stimuli x units of each layer, float32, all in memory: 5.8 GB for 18 layers of 1200 stimuli."""
         import torch
 
-        from engine.from_model import View, pixels
+        from engine.stimuli import View, pixels
         from tests.models.parity import observed
 
         shown = pixels(self._recording, self._spec, View(), Silent())

@@ -122,7 +122,7 @@ def _alone(words: Sequence[str]) -> tuple[float, float]:
     from engine.commands import cross_validation, metrics, settings
     from engine.commands.schema import typed
     from engine.commands.sources import recordings
-    from engine.from_model import View, pixels
+    from engine.stimuli import View, pixels
     from engine.target import target
     from models import zoo
     from models.port import Choice, known, layer_shapes

@@ -1,6 +1,5 @@
 """``corticalign cotrain``: settings in, a folder with weights trained on responses and what they changed out."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -14,10 +13,10 @@ from engine.errors import InputError
 
 if TYPE_CHECKING:
     from engine.commands.cotrain_schema import Cotrain
+    from engine.commands.picture_source import Source
     from engine.cotrain.plan import Plan
     from engine.predictor import Stages
     from engine.recording import Recording
-    from engine.training.examples import Examples
     from engine.training.loop import Report
     from models.spec import ModelSpec
 
@@ -65,17 +64,16 @@ def job(config: DictConfig) -> Path:
         regions = dict.fromkeys(region for each in found for region in each.regions)
         check(plan.terms, spec.port().layers, regions)
         partition(found, plan.held_out)  # refuses before a picture is decoded
+        own = _folder(wanted)
         identity = training.identity(VERSION, wanted, {"responses": [each.digest() for each in found]})
+        identity |= {"images": None if own is None else own.identity}
         folder = output.place(wanted, store.key(identity))
-        if (folder / training.SUMMARY).is_file():
-            summary = json.loads((folder / training.SUMMARY).read_text())
-            if not wanted.quiet:
-                progress.say("done before with the same model, data and settings; nothing was done again")
-        else:
+        summary = training.done_before(folder, progress, "data", quiet=wanted.quiet)
+        if summary is None:
             train = wanted.train
             shown = [_pixels(each, spec, progress) for each in found]
             divided = divide(found, shown, plan, spec, metric, lambda each: cross_validation.split(each, wanted.cv))
-            task_pictures = _folder(wanted, spec, progress)
+            task_pictures = None if own is None else (own.pictures, _decoded(own, spec, progress))
             model = training.model(wanted, spec, mirror, progress)
             outcome = co_train(
                 model,
@@ -147,21 +145,26 @@ def _plan(wanted: "Cotrain", spec: "ModelSpec") -> "Plan":
 
 
 def _pixels(recording: "Recording", spec: "ModelSpec", stages: "Stages") -> np.ndarray:
-    from engine.from_model import View, pixels
+    from engine.stimuli import View, pixels
 
     return pixels(recording, spec, View(), stages)
 
 
-def _folder(wanted: "Cotrain", spec: "ModelSpec", stages: "Stages") -> "tuple[Examples, np.ndarray] | None":
-    """Task pictures of the user's own, whole and as the model takes them."""
+def _folder(wanted: "Cotrain") -> "Source | None":
+    """Task pictures of the user's own."""
+    from engine.commands.picture_source import opened
+
     if wanted.images.source is None or not wanted.task.weight:
         return None
-    from engine.harmonize.judge import pictures
-    from engine.training.examples import FolderExamples
+    return opened(wanted.images.source, wanted.images.split, labelled=False)
 
-    source = FolderExamples(Path(wanted.images.source).expanduser(), None)
-    advance = stages.stage("decoding task pictures", len(source), "pictures")
-    return source, pictures(source, spec.preprocessing, None, advance).images
+
+def _decoded(source: "Source", spec: "ModelSpec", stages: "Stages") -> np.ndarray:
+    """As the model takes them."""
+    from engine.harmonize.judge import pictures
+
+    advance = stages.stage("decoding task pictures", len(source.pictures), "pictures")
+    return pictures(source.pictures, spec.preprocessing, None, advance).images
 
 
 def _shown(report: "Report") -> Mapping[str, float]:

@@ -42,6 +42,7 @@ class Task:
 @dataclass
 class Images:
     source: str | None = MISSING
+    split: str = MISSING
 
 
 @dataclass

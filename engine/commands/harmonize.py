@@ -1,6 +1,5 @@
 """``corticalign harmonize``: settings in, a folder with aligned weights and what they changed out."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -38,8 +37,7 @@ def job(config: DictConfig) -> Path:
     wanted = typed(config)
 
     from engine import store
-    from engine.commands import device
-    from engine.commands.map_sources import data
+    from engine.commands import device, map_sources
     from engine.commands.progress import Progress
     from engine.commands.sources import mirror_folder
     from engine.harmonize.loss import Harmonizer
@@ -51,16 +49,13 @@ def job(config: DictConfig) -> Path:
     mirror = mirror_folder(wanted.mirror)
     store.check_writable(Path(wanted.output))
     device.keep_compiled_programs()
-    identity = training.identity(VERSION, wanted, {})
+    identity = training.identity(VERSION, wanted, {}) | map_sources.identity(wanted)
     key = store.key(identity)
     folder = Path(wanted.output) / "harmonized" / f"{spec.name}-{key[:10]}"
     with Progress(wanted.quiet) as progress:
-        if (folder / training.SUMMARY).is_file():
-            summary = json.loads((folder / training.SUMMARY).read_text())
-            if not wanted.quiet:
-                progress.say("done before with the same model, pictures and settings; nothing was done again")
-        else:
-            found = data(wanted, mirror, progress.download)
+        summary = training.done_before(folder, progress, "pictures", quiet=wanted.quiet)
+        if summary is None:
+            found = map_sources.data(wanted, mirror, progress.download)
             train = wanted.train
             model = training.model(wanted, spec, mirror, progress)
             outcome = align(

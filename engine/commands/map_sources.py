@@ -4,13 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.commands.harmonize_schema import Harmonize
+from engine.commands.picture_source import listed, opened
 from engine.errors import InputError
 from engine.fetch import RemoteFile, default_cache, fetch, fetch_all
 from engine.harmonize import map_folder, scene_fixations
 from engine.harmonize.clickme import ClickMe, files_of
 from engine.harmonize.pairs import PairExamples
 from engine.harmonize.parts import Data
-from engine.training.examples import Examples, FolderExamples, TfdsExamples, sorted_classes
+from engine.training.examples import Examples
 
 Show = Callable[[RemoteFile, int, int | None], None]
 
@@ -23,10 +24,28 @@ def data(wanted: Harmonize, mirror: Path | None, show: Show) -> Data:
     """
     own = wanted.labels == "model"
     maps, test, described = _maps(wanted, mirror, show, own)
-    others = None if wanted.images.source is None else _others(wanted, own)
-    if others is not None:
-        described += f"; and {len(others)} pictures without maps from {wanted.images.source}"
+    if wanted.images.source is None:
+        return Data(maps, test, None, own, described)
+    others = opened(wanted.images.source, wanted.images.split, labelled=not own).pictures
+    described += f"; and {len(others)} pictures without maps from {wanted.images.source}"
     return Data(maps, test, others, own, described)
+
+
+def identity(wanted: Harmonize) -> dict[str, object]:
+    """What the pictures and maps are known by, whatever folders they are in; nothing is read or fetched.
+
+    Raises:
+        InputError: a folder that does not exist, or holds no pictures.
+    """
+    own = wanted.labels == "model"
+    maps: dict[str, object] = {"source": wanted.maps.source, "sigma": wanted.maps.sigma}
+    if wanted.maps.source != scene_fixations.NAME:
+        folder = _existing(wanted.maps.source)
+        maps["source"] = listed(folder, sorted(path for path in folder.rglob("*") if path.is_file()))
+    images: dict[str, object] = {"share": wanted.images.share}
+    if wanted.images.source is not None:
+        images["source"] = opened(wanted.images.source, wanted.images.split, labelled=not own).identity
+    return {"maps": maps, "images": images}
 
 
 def _maps(wanted: Harmonize, mirror: Path | None, show: Show, own: bool) -> tuple[Examples, Examples | None, str]:
@@ -39,9 +58,7 @@ def _maps(wanted: Harmonize, mirror: Path | None, show: Show, own: bool) -> tupl
         scenes = scene_fixations.load(lambda file: fetch(file, cache=cache, mirror=mirror, progress=show))
         pairs = scene_fixations.pairs(scenes, {scene.name: 0 for scene in scenes}, sigma)
         return PairExamples(pairs), None, f"{len(pairs)} scenes with fixations of up to 12 people"
-    folder = Path(source).expanduser()
-    if not folder.is_dir():
-        raise InputError(f"maps.source={source}: there is no such folder; give one, or {scene_fixations.NAME}")
+    folder = _existing(source)
     if (folder / "images").is_dir():
         return _folder(folder, sigma, own)
     train, test = ClickMe(files_of(folder, "train")), ClickMe(files_of(folder, "val"))
@@ -63,9 +80,8 @@ def _folder(folder: Path, sigma: float, own: bool) -> tuple[Examples, Examples |
     return PairExamples(pairs), None, f"{len(pairs)} pictures with maps in {folder}"
 
 
-def _others(wanted: Harmonize, own: bool) -> Examples:
-    source = str(wanted.images.source)
-    if source.startswith("tfds:"):
-        return TfdsExamples(source.removeprefix("tfds:"), wanted.images.split)
+def _existing(source: str) -> Path:
     folder = Path(source).expanduser()
-    return FolderExamples(folder, None if own else sorted_classes(folder))
+    if not folder.is_dir():
+        raise InputError(f"maps.source={source}: there is no such folder; give one, or {scene_fixations.NAME}")
+    return folder

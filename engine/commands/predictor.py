@@ -9,11 +9,12 @@ from engine.errors import InputError
 from engine.features_file import open_features
 from engine.fetch import default_cache
 from engine.from_features import FromFeatures
-from engine.from_model import FromModel, View
+from engine.from_model import FromModel
 from engine.predictor import Predictor, choose_layers
 from engine.principal_components import Components
 from engine.reduction import Reduction
 from engine.reference_images import reference_images
+from engine.stimuli import View
 from models import zoo
 from models.external import ENTRY_SIZE, entry_spec
 from models.port import Choice, Model, known

@@ -1,11 +1,9 @@
 """``corticalign pretrain``: pictures in, a folder with weights that were trained on them without labels out."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
@@ -13,15 +11,14 @@ from engine.commands import settings, training
 from engine.errors import InputError
 
 if TYPE_CHECKING:
+    from engine.commands.picture_source import Source
     from engine.commands.pretrain_schema import Pretrain
     from engine.pretrain.recipes import Recipe, Representation
     from engine.pretrain.run import Outcome
-    from engine.training.examples import Examples
     from engine.training.loop import Report
     from models.trainable import Trainable
 
 VERSION = "1"  # of what is done; part of every run's key
-TFDS = "tfds:"
 SCORES = {
     "information": "nats that a view tells about which picture it is of, at least; at most log({others})",
     "accuracy": "share of views nearest to the other view of their picture, among {others}",
@@ -69,23 +66,20 @@ def job(config: DictConfig) -> Path:
         remat=train.remat,
         seed=train.seed,
     )
-    divide(len(pictures.source), plan)  # refuses before weights are read
+    divide(len(pictures.pictures), plan)  # refuses before weights are read
     store.check_writable(Path(wanted.output))
     device.keep_compiled_programs()
     identity = training.identity(VERSION, wanted, {}) | {"images": pictures.identity}
     key = store.key(identity)
     folder = Path(wanted.output) / "pretrained" / f"{spec.name}-{key[:10]}"
     with Progress(wanted.quiet) as progress:
-        if (folder / training.SUMMARY).is_file():
-            summary = json.loads((folder / training.SUMMARY).read_text())
-            if not wanted.quiet:
-                progress.say("done before with the same model, pictures and settings; nothing was done again")
-        else:
+        summary = training.done_before(folder, progress, "pictures", quiet=wanted.quiet)
+        if summary is None:
             found = None if isinstance(wanted.objective, Vae) else representation(spec)
             model = training.model(wanted, spec, mirror, progress)
             outcome = pretrain(
                 model,
-                pictures.source,
+                pictures.pictures,
                 _recipe(wanted, model, found),
                 plan,
                 training.optimiser(train),
@@ -101,30 +95,13 @@ def job(config: DictConfig) -> Path:
     return folder
 
 
-class _Pictures(NamedTuple):
-    """``identity`` is what they are known by, whatever folder they are in."""
+def _pictures(wanted: "Pretrain") -> "Source":
+    """What ``images.source`` names."""
+    from engine.commands.picture_source import opened
 
-    source: "Examples"
-    description: str
-    identity: Mapping[str, object]
-
-
-def _pictures(wanted: "Pretrain") -> _Pictures:
-    """What ``images.source`` names. InputError where there is none such, or it is empty."""
-    from engine.training.examples import FolderExamples, TfdsExamples
-
-    given, split = wanted.images.source, wanted.images.split
-    if given is None:  # here and not among the settings, which are shown without it
+    if wanted.images.source is None:  # here and not among the settings, which are shown without it
         raise InputError("images.source=null: wanted a folder of pictures, or tfds:NAME")
-    if given.startswith(TFDS):
-        name = given.removeprefix(TFDS)
-        records = TfdsExamples(name, split, label=None)
-        return _Pictures(records, records.name, {"tfds": name, "split": split, "pictures": len(records)})
-    folder = Path(given).expanduser()
-    files = FolderExamples(folder, None)
-    # By names and sizes: reading all of a large folder, perhaps over a network, would take as long as an epoch.
-    listed = "\n".join(f"{path.relative_to(folder).as_posix()} {path.stat().st_size}" for path in files.paths)
-    return _Pictures(files, given, {"names and sizes": hashlib.sha256(listed.encode()).hexdigest()})
+    return opened(wanted.images.source, wanted.images.split, labelled=False)
 
 
 def _recipe(wanted: "Pretrain", model: "Trainable", found: "Representation | None") -> "Recipe":
@@ -148,7 +125,7 @@ def _shown(report: "Report") -> Mapping[str, float]:
     return {**report.scores, **({"loss": report.terms["loss"]} if report.terms else {})}
 
 
-def _summary(key: str, wanted: "Pretrain", pictures: _Pictures, outcome: "Outcome") -> dict[str, Any]:
+def _summary(key: str, wanted: "Pretrain", pictures: "Source", outcome: "Outcome") -> dict[str, Any]:
     from engine import __version__
     from engine.commands import device
 

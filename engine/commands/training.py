@@ -32,6 +32,16 @@ def identity(version: str, wanted: Any, more: Mapping[str, object]) -> dict[str,
     )
 
 
+def done_before(folder: Path, progress: "Progress", data: str, *, quiet: bool) -> dict[str, Any] | None:
+    """The summary of the same run, where there is one; says so. ``data`` is what it was trained on, in a word."""
+    if not (folder / SUMMARY).is_file():
+        return None
+    if not quiet:
+        progress.say(f"done before with the same model, {data} and settings; nothing was done again")
+    found: dict[str, Any] = json.loads((folder / SUMMARY).read_text())
+    return found
+
+
 def model(wanted: Any, spec: "ModelSpec", mirror: Path | None, progress: "Progress") -> "Trainable":
     """The model with the weights asked for, in the precision asked for."""
     import jax.numpy as jnp

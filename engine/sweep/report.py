@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from engine.report.table import print_whole
 from engine.sweep import status
 from engine.sweep.status import Status, Sweep
 
@@ -42,12 +43,12 @@ def show(sweep: Sweep, console: Console) -> None:
     """Prints the table of the sweep, then failures and the command for them."""
     statuses = sweep.statuses()
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("job", overflow="fold")
+    table.add_column("job")
     table.add_column("state")
     table.add_column("seconds", justify="right")
     table.add_column("images/s", justify="right")
     table.add_column("peak memory", justify="right")
-    table.add_column("results", overflow="fold")
+    table.add_column("results")
     hidden = sweep.answered if len(sweep.answered) > LISTED else status.NONE
     for job in sweep.jobs:
         each = statuses[job.name]
@@ -58,7 +59,7 @@ def show(sweep: Sweep, console: Console) -> None:
         seconds = f"{each.seconds:.1f}" if each.state in status.FINAL else ""
         table.add_row(escape(job.label), state, seconds, rate, memory(each), escape(each.folder))
     if table.rows:
-        console.print(table)
+        print_whole(table, stderr=console.stderr)
     if hidden:
         console.print(f"done before, not listed: {len(hidden)}; their folders are in {sweep.folder / status.PLAN}")
     console.print(sentence(statuses), highlight=False)

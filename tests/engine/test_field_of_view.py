@@ -12,11 +12,12 @@ from PIL import Image
 from engine import job
 from engine.errors import InputError
 from engine.field_of_view import check_known, place
-from engine.from_model import FromModel, View, pixels
+from engine.from_model import FromModel
 from engine.images import ArrayImages
 from engine.metrics import catalogue
 from engine.recording import Recording
 from engine.splits import kfold
+from engine.stimuli import View, pixels
 from engine.target import target
 from models.port import Port, load
 from models.preprocessing import Preprocessing, prepare

@@ -13,11 +13,12 @@ from scipy.stats import pearsonr
 
 from engine import datasets, job
 from engine.fetch import fetch
-from engine.from_model import FromModel, View, pixels
+from engine.from_model import FromModel
 from engine.metrics import catalogue
 from engine.recording import Recording
 from engine.solvers.folds import Split
 from engine.splits import kfold
+from engine.stimuli import View, pixels
 from engine.target import target
 from models import zoo
 from models.weights.sources import default_places

@@ -14,13 +14,14 @@ from PIL import Image
 from sklearn.decomposition import PCA
 
 from engine.errors import InputError
-from engine.from_model import FromModel, View
+from engine.from_model import FromModel
 from engine.gram import Summary, raw_gram
 from engine.images import ArrayImages
 from engine.predictor import Predictor
 from engine.principal_components import Components
 from engine.recording import Images, Recording
 from engine.reference_images import reference_images
+from engine.stimuli import View
 from models.parts.conv import Conv
 from models.port import Port, load
 from models.preprocessing import Fit, Preprocessing, normalise, prepare

@@ -148,7 +148,10 @@ def test_task_pictures_of_ones_own_without_those_held_out(capsys: pytest.Capture
         (["control=surrogate", "train.neural_batch=200"], "fewer than a neural batch of 200"),
         (["metric=rsa"], "metric=rsa: wanted a metric that predicts single neuroids"),
         (["metric=[ridge,pls]"], "wanted one metric"),
-        (["model=alexnet-trunk"], "has no classifier, so it has no task to go on with: set task.weight=0"),
+        (
+            ["model=alexnet-trunk", "model.size=64"],
+            "has no classifier, so it has no task to go on with: set task.weight=0",
+        ),
         (["model=cornett"], "did you mean cornet"),
         (["train.learnin_rate=1"], "did you mean train.learning_rate"),
         (["images.source=nowhere"], "there is no folder nowhere"),

@@ -71,6 +71,17 @@ def test_a_run_leaves_weights_tables_and_figures_and_is_not_done_twice(
     assert status == 0
     assert "nothing was done again" in error
     assert again == out
+    # Pictures are known by what they are: moved they are the same, changed they are not.
+    (here / "pictures").rename(here / "moved")
+    moved = [word.replace("=pictures", "=moved") for word in SMALL]
+    status, again, error = run(capsys, "harmonize", *moved)
+    assert status == 0
+    assert "nothing was done again" in error
+    assert again == out
+    Image.fromarray(np.zeros((60, 60, 3), np.uint8)).save(here / "moved" / "images" / "0.png")
+    status, _, error = run(capsys, "harmonize", *moved)
+    assert status == 0
+    assert len(list((here / "results" / "harmonized").iterdir())) == 2
     # And what was made is scored like any file of weights.
     status, out, error = run(
         capsys,

@@ -77,7 +77,7 @@ def test_a_model_is_shown_pictures_of_the_size_asked_for(capsys: pytest.CaptureF
     whole = normalise(images(), spec.preprocessing)
     np.savez("features.npz", stimulus_id=np.array(ids()), pixels=whole)
     of_file, _ = scored(capsys, here, "features=features.npz", grid)
-    words = ("model=pixels", "model.size=16", grid)
+    words = ("model=pixels", "layers=[pixels]", "model.size=16", grid)
     of_model, summary = scored(capsys, here, *words)
     assert summary["model"]["preprocessing"]["size"] == 16
     np.testing.assert_allclose(of_model["score"], of_file["score"], rtol=0, atol=1e-4)
