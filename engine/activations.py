@@ -129,7 +129,7 @@ def blocks_of(stimuli: int) -> Blocks:
     return Blocks(math.ceil(stimuli / (batch * batches)), batches, batch)
 
 
-@lru_cache(maxsize=2)  # the same function again is not traced and compiled again
+@lru_cache(maxsize=8)  # passes of one model: the same function again is not traced and compiled again
 def taking(apply: Apply, pieces: tuple[Slice, ...]) -> Callable[[Any, jax.Array], list[jax.Array]]:
     """The model up to the deepest of the pieces: (params, images) -> images x width of each."""
 

@@ -1,6 +1,7 @@
 """What is to be predicted or compared: the usable part of a recording, its splits and its ceilings."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from engine.ceilings.corrected import reliable
 from engine.ceilings.reliability import Estimator, reliability
 from engine.errors import InputError, unknown
 from engine.recording import Recording
-from engine.solvers.folds import Split
+from engine.solvers.folds import Split, check_splits
 
 RDM_CEILING = (
     "similarity of subjects with the pooled RDM of their region, mean over them (Nili et al. 2014; upper: of all, "
@@ -169,6 +170,8 @@ def target(
     truth = None if recording.truth is None else recording.truth[:, kept]
     reliabilities, sentence = reliability(estimator, responses[:, kept], repeats, truth)
     neuroids = recording.neuroids[kept].assign(ceiling=reliabilities)
+    with suppress(InputError):  # here once for all layers; each metric refuses in its own words what it cannot use
+        splits = check_splits(splits, len(responses))
     if threshold is not None:
         enough = _reliable(recording.name, neuroids, threshold, excluded)
         neuroids, kept = neuroids[enough], np.flatnonzero(kept)[enough]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from engine.cotrain.plan import Plan
     from engine.predictor import Stages
     from engine.recording import Recording
-    from engine.training.loop import Report
+    from engine.training.account import Report
     from models.spec import ModelSpec
 
 VERSION = "1"  # of what is done; part of every run's key
@@ -38,9 +38,12 @@ def job(config: DictConfig) -> Path:
     """One co-training; returns the folder with the results. A run that was killed goes on from its last checkpoint."""
     from engine.commands.cotrain_schema import typed
 
-    wanted = typed(config)
+    return training.start(typed(config), _made)
 
-    from engine import store
+
+def _made(wanted: "Cotrain") -> Path:
+    """The run in one process, of one or several, of which the first alone prints and writes."""
+    from engine import hosts, store
     from engine.commands import cotrain_output as output
     from engine.commands import cross_validation, device, metrics
     from engine.commands.progress import Progress
@@ -60,7 +63,8 @@ def job(config: DictConfig) -> Path:
     store.check_writable(Path(wanted.output))
     device.keep_compiled_programs()
     with Progress(wanted.quiet) as progress:
-        found = recordings(wanted.dataset, mirror, progress.download)
+        with hosts.first_before_others():
+            found = recordings(wanted.dataset, mirror, progress.download)
         regions = dict.fromkeys(region for each in found for region in each.regions)
         check(plan.terms, spec.port().layers, regions)
         partition(found, plan.held_out)  # refuses before a picture is decoded
@@ -74,7 +78,8 @@ def job(config: DictConfig) -> Path:
             shown = [_pixels(each, spec, progress) for each in found]
             divided = divide(found, shown, plan, spec, metric, lambda each: cross_validation.split(each, wanted.cv))
             task_pictures = None if own is None else (own.pictures, _decoded(own, spec, progress))
-            model = training.model(wanted, spec, mirror, progress)
+            with hosts.first_before_others():
+                model = training.model(wanted, spec, mirror, progress)
             outcome = co_train(
                 model,
                 divided,
@@ -88,13 +93,14 @@ def job(config: DictConfig) -> Path:
                 report=training.told(progress, train.steps, _shown),
             )
             summary = output.summarise(store.key(identity), wanted, plan, found, divided.counts, metric, outcome)
-            output.write(folder, summary, outcome, spec, [term.name for term in plan.terms])
+            if hosts.is_first():
+                output.write(folder, summary, outcome, spec, [term.name for term in plan.terms])
         others = {
             control: output.place(wanted, store.key(identity | {"control": control}))
             for control in (None, "shuffled", "surrogate")
             if control != wanted.control
         }
-    if not wanted.quiet:
+    if not wanted.quiet and hosts.is_first():
         output.show(summary, folder, others)
     return folder
 

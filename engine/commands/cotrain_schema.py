@@ -5,6 +5,7 @@ from typing import Any
 
 from omegaconf import MISSING, DictConfig
 
+from engine.commands.hosts import Hosts
 from engine.commands.metrics import check
 from engine.commands.schema import Weights
 from engine.commands.structure import structured
@@ -79,6 +80,7 @@ class Cotrain:
     mirror: str | None = None
     output: str = MISSING
     quiet: bool = MISSING
+    hosts: Hosts = field(default_factory=Hosts)
 
 
 ALLOWED: dict[str, tuple[str | None, ...]] = {

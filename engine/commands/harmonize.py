@@ -12,7 +12,7 @@ from engine.commands import settings, training
 if TYPE_CHECKING:
     from engine.commands.harmonize_schema import Harmonize
     from engine.harmonize.run import Outcome
-    from engine.training.loop import Report
+    from engine.training.account import Report
 
 VERSION = "1"  # of what is done; part of every run's key
 SHOWN = 6  # pictures in the figure
@@ -22,6 +22,7 @@ SCORES = {
     "dice": "overlap of the top tenth of both maps, Dice",
     "iou": "the same, intersection over union",
     "agreement": "share of held-out pictures with the answer that the model gave before",
+    "agreement_with_maps": "the same of those with human maps",
 }
 
 
@@ -34,9 +35,12 @@ def job(config: DictConfig) -> Path:
     """One alignment; returns the folder with the results. A run that was killed goes on from its last checkpoint."""
     from engine.commands.harmonize_schema import typed
 
-    wanted = typed(config)
+    return training.start(typed(config), _made)
 
-    from engine import store
+
+def _made(wanted: "Harmonize") -> Path:
+    """The run in one process, of one or several, of which the first alone prints and writes."""
+    from engine import hosts, store
     from engine.commands import device, map_sources
     from engine.commands.progress import Progress
     from engine.commands.sources import mirror_folder
@@ -55,9 +59,10 @@ def job(config: DictConfig) -> Path:
     with Progress(wanted.quiet) as progress:
         summary = training.done_before(folder, progress, "pictures", quiet=wanted.quiet)
         if summary is None:
-            found = map_sources.data(wanted, mirror, progress.download)
             train = wanted.train
-            model = training.model(wanted, spec, mirror, progress)
+            with hosts.first_before_others():
+                found = map_sources.data(wanted, mirror, progress.download)
+                model = training.model(wanted, spec, mirror, progress)
             outcome = align(
                 model,
                 found,
@@ -88,8 +93,9 @@ def job(config: DictConfig) -> Path:
                 report=training.told(progress, train.steps, _shown),
             )
             summary = _summary(key, wanted, found.description, outcome)
-            _write(folder, summary, outcome, spec)
-    if not wanted.quiet:
+            if hosts.is_first():
+                _write(folder, summary, outcome, spec)
+    if not wanted.quiet and hosts.is_first():
         _show(summary, folder)
     return folder
 
@@ -181,6 +187,8 @@ def _show(summary: Mapping[str, Any], folder: Path) -> None:
     console = Console(soft_wrap=True, highlight=False)
     console.print(f"{summary['model']}, aligned with {summary['pictures']}", style="bold")
     for name, words in SCORES.items():
+        if name not in summary["scores"]["after"]:
+            continue
         console.print(line(summary, name))
         console.print(f"    {words}", style="dim")
     console.print(

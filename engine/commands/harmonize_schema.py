@@ -6,6 +6,7 @@ from typing import Any
 from omegaconf import MISSING, DictConfig
 
 from engine.commands import training_schema
+from engine.commands.hosts import Hosts
 from engine.commands.schema import Weights, check_resize
 from engine.commands.structure import structured
 from engine.commands.training_schema import Train, at, check_patience, check_training
@@ -60,6 +61,7 @@ class Harmonize:
     mirror: str | None = None
     output: str = MISSING
     quiet: bool = MISSING
+    hosts: Hosts = field(default_factory=Hosts)
 
 
 ALLOWED: dict[str, tuple[str | None, ...]] = {

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from engine.commands.pretrain_schema import Pretrain
     from engine.pretrain.recipes import Recipe, Representation
     from engine.pretrain.run import Outcome
-    from engine.training.loop import Report
+    from engine.training.account import Report
     from models.trainable import Trainable
 
 VERSION = "1"  # of what is done; part of every run's key
@@ -35,12 +35,16 @@ def run(given: list[str]) -> int:
 
 def job(config: DictConfig) -> Path:
     """One training; returns the folder with the results. A run that was killed goes on from its last checkpoint."""
-    from engine.commands.pretrain_schema import Vae, typed
+    from engine.commands.pretrain_schema import typed
 
-    wanted = typed(config)
+    return training.start(typed(config), _made)
 
-    from engine import store
+
+def _made(wanted: "Pretrain") -> Path:
+    """The run in one process, of one or several, of which the first alone prints and writes."""
+    from engine import hosts, store
     from engine.commands import device
+    from engine.commands.pretrain_schema import Vae
     from engine.commands.progress import Progress
     from engine.commands.sources import mirror_folder
     from engine.pretrain.recipes import check_autoencoder, representation
@@ -76,7 +80,8 @@ def job(config: DictConfig) -> Path:
         summary = training.done_before(folder, progress, "pictures", quiet=wanted.quiet)
         if summary is None:
             found = None if isinstance(wanted.objective, Vae) else representation(spec)
-            model = training.model(wanted, spec, mirror, progress)
+            with hosts.first_before_others():
+                model = training.model(wanted, spec, mirror, progress)
             outcome = pretrain(
                 model,
                 pictures.pictures,
@@ -89,8 +94,9 @@ def job(config: DictConfig) -> Path:
                 report=training.told(progress, train.steps, _shown),
             )
             summary = _summary(key, wanted, pictures, outcome)
-            _write(folder, summary, outcome, spec)
-    if not wanted.quiet:
+            if hosts.is_first():
+                _write(folder, summary, outcome, spec)
+    if not wanted.quiet and hosts.is_first():
         _show(summary, folder)
     return folder
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 
+from engine.commands.hosts import Hosts
 from engine.commands.schema import Weights
 from engine.commands.structure import part, structured
 from engine.commands.training_schema import Model, Train, check_patience, check_training
@@ -48,6 +49,7 @@ class Pretrain:
     mirror: str | None = None
     output: str = MISSING
     quiet: bool = MISSING
+    hosts: Hosts = field(default_factory=Hosts)
 
 
 KINDS: dict[str, type[Simclr | Vae]] = {"simclr": Simclr, "vae": Vae}

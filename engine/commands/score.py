@@ -28,7 +28,14 @@ def run(given: list[str]) -> int:
     return settings.start("score", words, job)
 
 
-def job(config: DictConfig, cut: int = 1) -> Path:
+def job(config: DictConfig) -> Path:
+    """One model against one data set; returns the folder with the results."""
+    from engine.commands.schema import typed
+
+    return scored(typed(config))
+
+
+def scored(wanted: Score, cut: int = 1) -> Path:
     """One model against one data set; returns the folder with the results.
 
     Everything the user gave is checked before the first image is shown to the model. Layer summaries are kept as
@@ -37,9 +44,6 @@ def job(config: DictConfig, cut: int = 1) -> Path:
     Args:
         cut: how many times smaller than usual passes and blocks are made, after a job was killed; changes no number.
     """
-    from engine.commands.schema import typed
-
-    wanted = typed(config)
     if wanted.hosts.coordinator is None:
         if (folder := _answered(wanted)) is not None:
             return folder

@@ -1,6 +1,7 @@
 """One job of a sweep, run and recorded, wherever it runs: nothing that happens in it reaches the other jobs."""
 
 import contextlib
+import gc
 import json
 import os
 import re
@@ -70,10 +71,18 @@ def _score(words: list[str], cut: int) -> Path:
     from engine.commands.schema import typed
     from engine.store.layout import STORE
 
-    config = settings.composed(words)
-    folder = score.job(config, cut)
-    asked.remember(words, typed(config), Path(str(config.output)) / STORE)
+    wanted = typed(settings.composed(words))
+    folder = score.scored(wanted, cut)
+    asked.remember(words, wanted, Path(wanted.output) / STORE)
+    _freeze()
     return folder
+
+
+@lru_cache(maxsize=1)
+def _freeze() -> None:
+    """What the first job has loaded stays: the garbage collector need not go through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def _finished(began: Status, begun: int, place: Path) -> Status:

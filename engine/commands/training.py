@@ -4,19 +4,36 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from engine.commands.hosts import Hosts, together
 
 if TYPE_CHECKING:
     from engine.commands.progress import Progress
     from engine.commands.training_schema import Train
-    from engine.training.loop import Report
+    from engine.training.account import Report
     from engine.training.optimiser import Settings
     from models.spec import ModelSpec
     from models.trainable import Trainable
 
 SUMMARY, WEIGHTS = "summary.json", "weights.safetensors"
-NUMBERS_DO_NOT_DEPEND_ON = ("mirror", "output", "quiet", "keep")
+NUMBERS_DO_NOT_DEPEND_ON = ("mirror", "output", "quiet", "keep", "hosts")
+
+
+class Wanted(Protocol):
+    """Settings of any command that trains."""
+
+    hosts: Hosts
+
+
+W = TypeVar("W", bound=Wanted)
+
+
+def start(wanted: W, made: Callable[[W], Path]) -> Path:
+    """Does the run that the settings ask for, alone or in all processes that ``hosts`` names."""
+    return made(wanted) if wanted.hosts.coordinator is None else together(wanted.hosts, partial(made, wanted))
 
 
 def identity(version: str, wanted: Any, more: Mapping[str, object]) -> dict[str, Any]:
@@ -34,7 +51,9 @@ def identity(version: str, wanted: Any, more: Mapping[str, object]) -> dict[str,
 
 def done_before(folder: Path, progress: "Progress", data: str, *, quiet: bool) -> dict[str, Any] | None:
     """The summary of the same run, where there is one; says so. ``data`` is what it was trained on, in a word."""
-    if not (folder / SUMMARY).is_file():
+    from engine import hosts
+
+    if not hosts.from_first((folder / SUMMARY).is_file()):
         return None
     if not quiet:
         progress.say(f"done before with the same model, {data} and settings; nothing was done again")

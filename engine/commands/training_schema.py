@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from engine.commands.hosts import check_hosts
 from engine.errors import InputError
 
 
@@ -58,6 +59,7 @@ def check_training(settings: Any, allowed: Mapping[str, tuple[str | None, ...]],
     for key, smallest in {**LEAST, **least}.items():
         if (value := at(settings, key)) < smallest:
             raise InputError(f"{key}={value}: wanted at least {smallest}")
+    check_hosts(settings.hosts)
     multipliers(settings.train.multipliers)
     if (ema := settings.train.ema) is not None and not 0 < ema < 1:
         raise InputError(f"train.ema={ema:g}: wanted a decay above 0 and below 1, such as 0.999, or null")

@@ -21,12 +21,12 @@ from engine.errors import InputError
 from engine.harmonize import judge as harmonized
 from engine.harmonize.loss import Harmonizer, harmonizer
 from engine.predictor import Stages
+from engine.training.account import Report
 from engine.training.batches import Batches, Order, training_batches
 from engine.training.co_training import co_training, with_readouts
 from engine.training.course import Judging, run_course
 from engine.training.examples import Examples
 from engine.training.heads import split_heads
-from engine.training.loop import Report
 from engine.training.neural_batches import Joined, neural_batches
 from engine.training.optimiser import Settings, make_optimiser
 from engine.training.step import Objective

@@ -20,10 +20,10 @@ from engine.harmonize.judge import Judge, Judged, Pictures
 from engine.harmonize.loss import FROZEN, Harmonizer, harmonizer, with_original
 from engine.harmonize.parts import Data, Parts, divided, parts_of, some
 from engine.predictor import Stages
+from engine.training.account import Report
 from engine.training.batches import Order, most_of_first, training_batches
 from engine.training.course import Judging, run_course
 from engine.training.heads import split_heads
-from engine.training.loop import Report
 from engine.training.natural import Spared
 from engine.training.optimiser import Settings, make_optimiser
 from models.preprocessing import Fit, normalise
@@ -207,8 +207,11 @@ def align(
     found = _without_heads(kept.params, kept.statistics)
     after = judge(found, with_maps.test)
     tables = _compared(before, after)
-    same = agreement(found, "test", before, after)
-    tables["after"]["agreement"] = (float(same.mean()), *_interval(same, plan.seed), len(same))
+    kinds = {"agreement": agreement(found, "test", before, after)}
+    if others is not None:
+        kinds["agreement_with_maps"] = after.answers == before.answers
+    for name, same in kinds.items():
+        tables["after"][name] = (float(same.mean()), *_interval(same, plan.seed), len(same))
     return Outcome(*found, kept.step, tables, with_maps.test, before, after)
 
 

@@ -78,7 +78,7 @@ class Prepared(NamedTuple):
     """
 
     predictors: np.ndarray
-    splits: list[Split]
+    splits: Sequence[Split]
     penalties: np.ndarray
     outer: list[Fit]
     inner: list[list[Fit]]

@@ -39,7 +39,7 @@ class PreparedPLS(NamedTuple):
         turns: splits x components, of the iteration; 500 is not converged.
     """
 
-    splits: list[Split]
+    splits: Sequence[Split]
     scores: list[np.ndarray]
     turns: np.ndarray
 

@@ -14,12 +14,12 @@ from engine.errors import InputError
 from engine.harmonize.division import Chosen
 from engine.predictor import Stages
 from engine.pretrain.recipes import Recipe
+from engine.training.account import Report
 from engine.training.batches import Batch, Order
 from engine.training.course import Judging, State, run_course
 from engine.training.examples import Examples
 from engine.training.heads import split_heads
 from engine.training.log import read
-from engine.training.loop import Report
 from engine.training.optimiser import Settings, make_optimiser
 from models.trainable import Trainable, kernels
 

@@ -23,14 +23,28 @@ class Split(NamedTuple):
     validation: tuple[np.ndarray, ...] | None
 
 
-def check_splits(splits: Sequence[Split], n_stimuli: int) -> list[Split]:
+class Checked(tuple[Split, ...]):
+    """Splits as :func:`check_splits` returns them, which are not looked at again for every layer.
+
+    Attributes:
+        stimuli: how many they are of.
+    """
+
+    stimuli: int
+
+
+def check_splits(splits: Sequence[Split], n_stimuli: int) -> Checked:
     """The splits with sorted int64 index arrays; raises InputError where they cannot be fitted or scored."""
+    if isinstance(splits, Checked) and splits.stimuli == n_stimuli:
+        return splits
     if not splits:
         raise InputError("no cross-validation fold was given; wanted at least one pair of train and test stimuli")
-    return [
+    found = Checked(
         _check_split(split, n_stimuli, f"fold {number} of {len(splits)}")
         for number, split in enumerate(splits, start=1)
-    ]
+    )
+    found.stimuli = n_stimuli
+    return found
 
 
 def _check_split(split: Split, n_stimuli: int, where: str) -> Split:

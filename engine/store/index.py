@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from engine.store.atomic import write_file
-from engine.store.results import LAYERS, SCHEMA
+from engine.store.packing import SCHEMA
+from engine.store.results import LAYERS
 
 _TEXT = [field.name for field in LAYERS if field.type == pa.string()]
 _STALE = 100  # files that the index may lack before it is written anew; each costs about a millisecond to open

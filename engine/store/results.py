@@ -6,15 +6,13 @@ one schema, so each folder is one table. docs/results.md describes the columns; 
 They are read together by :mod:`engine.store.index`.
 """
 
-import hashlib
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,28 +20,8 @@ import pyarrow.parquet as pq
 from engine.errors import DISK_FULL, InputError
 from engine.store.atomic import write_file
 from engine.store.identity import key as digest_of
+from engine.store.packing import ABOUT, NUMBERS, SCHEMA, as_map, digest, metadata, packed, unpacked
 
-SCHEMA = "1"
-NUMBERS, WORDS = pa.map_(pa.string(), pa.float64()), pa.map_(pa.string(), pa.string())
-ROWS = pa.schema(
-    [
-        ("key", pa.string()),
-        ("model", pa.string()),
-        ("recording", pa.string()),
-        ("metric", pa.string()),
-        ("region", pa.string()),
-        ("subject", pa.string()),
-        ("neuroid", pa.string()),
-        ("layer", pa.string()),
-        ("depth", pa.int32()),
-        ("split", pa.int32()),
-        ("score", pa.float64()),
-        ("selection", pa.float64()),
-        ("ceiling", pa.float64()),
-        ("details", NUMBERS),
-        ("labels", WORDS),
-    ]
-)
 LAYERS = pa.schema(
     [
         ("key", pa.string()),
@@ -67,10 +45,8 @@ LAYERS = pa.schema(
         ("beside", NUMBERS),
     ]
 )
-_FIXED = [field.name for field in ROWS if field.type not in (NUMBERS, WORDS)]
 _LAYER_COLUMNS = ("metric", "region", "layer", "depth", "chosen", "score", "low", "high", "ceiling", "ceiled")
 _COUNTS = {"targets": "n", "targets_with_ceiling": "n_ceiling"}
-_ABOUT = b"corticalign"  # key of this program's metadata in the files
 
 
 @dataclass(frozen=True)
@@ -98,7 +74,7 @@ def save_rows(store: Path, result: Result, rows: pd.DataFrame) -> None:
     Raises:
         InputError: the disk is full.
     """
-    _write(_rows_path(store, result.key), _packed(result, rows))
+    _write(_rows_path(store, result.key), packed(result.key, result.model, result.parts, rows))
 
 
 def load_rows(store: Path, result: Result, say: Callable[[str], None] = lambda sentence: None) -> pd.DataFrame | None:
@@ -109,10 +85,10 @@ def load_rows(store: Path, result: Result, say: Callable[[str], None] = lambda s
     path = _rows_path(store, result.key)
     try:
         table = pq.ParquetFile(path).read()
-        about = json.loads(table.schema.metadata[_ABOUT])
-        if about["key"] != result.key or about.pop("digest") != _digest(table, about):
+        about = json.loads(table.schema.metadata[ABOUT])
+        if about["key"] != result.key or about.pop("digest") != digest(table, about):
             raise ValueError("its checksum fails")
-        return _unpacked(table, about["columns"])
+        return unpacked(table, about["columns"])
     except FileNotFoundError:
         return None
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, IndexError) as error:
@@ -148,7 +124,7 @@ def layers_table(
         "recording": [result.recording] * len(both),
         "measure": [measure] * len(both),
         "convention": [convention] * len(both),
-        "beside": _map(both, beside, NUMBERS),
+        "beside": as_map(both, beside, NUMBERS),
     }
     for name in (*_LAYER_COLUMNS, *_COUNTS, "best"):
         own = both[name] if name in both else pd.Series([None] * len(both), dtype=object)
@@ -157,7 +133,7 @@ def layers_table(
         field = LAYERS.field(_COUNTS.get(name, name))
         columns[field.name] = pa.array(own.tolist(), field.type, from_pandas=pa.types.is_integer(field.type))
     about = {"schema": SCHEMA, "key": result.key, "convention": convention}
-    return pa.table([columns[field.name] for field in LAYERS], LAYERS.with_metadata(_metadata(about)))
+    return pa.table([columns[field.name] for field in LAYERS], LAYERS.with_metadata(metadata(about)))
 
 
 def has_layers(store: Path, result: Result, convention: str) -> bool:
@@ -165,92 +141,8 @@ def has_layers(store: Path, result: Result, convention: str) -> bool:
     return _layers_path(store, result, convention).is_file()
 
 
-def _packed(result: Result, rows: pd.DataFrame) -> pa.Table:
-    """One schema for all metrics and recordings: columns that not all have become maps."""
-    extra = [name for name in rows if name not in _FIXED]
-    numbers = [str(name) for name in extra if rows[name].dtype.kind in "fiu"]
-    words = [str(name) for name in extra if name not in numbers]
-    columns: list[Any] = []
-    for field in ROWS:
-        if field.name in ("key", "model"):
-            columns.append(pa.array([getattr(result, field.name)] * len(rows), field.type))
-        elif field.type == NUMBERS:
-            columns.append(_map(rows, numbers, NUMBERS))
-        elif field.type == WORDS:
-            columns.append(_map(rows, words, WORDS))
-        elif field.name not in rows:
-            columns.append(pa.nulls(len(rows), field.type))
-        elif field.type == pa.string():
-            columns.append(pa.array(_words(rows[field.name]), field.type))
-        else:
-            columns.append(pa.array(rows[field.name].to_numpy(), field.type))
-    about = {
-        "schema": SCHEMA,
-        "key": result.key,
-        "parts": result.parts,
-        "columns": [[str(name), str(dtype)] for name, dtype in rows.dtypes.items()],
-    }
-    table = pa.table(columns, ROWS)
-    about = json.loads(json.dumps(about, default=str))  # as it will be read
-    return table.replace_schema_metadata(_metadata({**about, "digest": _digest(table, about)}))
-
-
-def _unpacked(table: pa.Table, columns: Sequence[tuple[str, str]]) -> pd.DataFrame:
-    """The frame that was packed. Text comes back as text, whatever objects it was made of."""
-    found: dict[str, Any] = {name: table[name].to_numpy() for name in _FIXED if name not in ("key", "model")}
-    for place in ("details", "labels"):
-        column = table[place].combine_chunks()
-        # Every row has the same names in the same order.
-        names = column.keys[: len(column.keys) // max(len(column), 1)].to_pylist()
-        items = column.items.to_numpy(zero_copy_only=False).reshape(len(column), -1)
-        found |= {name: items[:, at] for at, name in enumerate(names)}
-    return pd.DataFrame({name: _typed(found[name], dtype) for name, dtype in columns})
-
-
-def _typed(values: np.ndarray, dtype: str) -> Any:
-    if dtype == "bool":
-        return values == "True"
-    series = pd.Series(values)
-    return series if dtype in ("object", "str") else series.astype(pd.api.types.pandas_dtype(dtype))
-
-
-def _map(frame: pd.DataFrame, names: Sequence[str], kind: pa.MapType) -> pa.Array:
-    """One map per row, with these columns as its entries."""
-    count = len(frame)
-    offsets = pa.array(np.arange(count + 1, dtype=np.int32) * len(names))
-    keys = pa.array(list(names) * count, pa.string())
-    if kind == NUMBERS:
-        values = pa.array(frame[list(names)].to_numpy(np.float64, na_value=np.nan).ravel(), pa.float64())
-    else:
-        each = [_words(frame[name]) for name in names]
-        values = pa.array([word for row in zip(*each, strict=True) for word in row], pa.string())
-    return pa.MapArray.from_arrays(offsets, keys, values)
-
-
-def _words(column: pd.Series) -> list[str | None]:
-    return [None if absent else str(value) for value, absent in zip(column, column.isna(), strict=True)]
-
-
 def _votes(chosen: object) -> str | None:
     return ", ".join(f"{layer} {count}x" for layer, count in chosen.items()) if isinstance(chosen, Mapping) else None
-
-
-def _metadata(about: Mapping[str, object]) -> dict[bytes, bytes]:
-    return {_ABOUT: json.dumps(about, sort_keys=True, default=str).encode()}
-
-
-def _digest(table: pa.Table, about: Mapping[str, object]) -> str:
-    """SHA-256 of content and description: Parquet's own checksums leave out a file's end, which says where they are."""
-    sha = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
-    for column in table.combine_chunks().columns:
-        flat = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-        for part in [flat.keys, flat.items] if pa.types.is_map(flat.type) else [flat]:
-            if pa.types.is_string(part.type):
-                encoded = part.dictionary_encode()
-                sha.update("\0".join(encoded.dictionary.to_pylist()).encode())
-                part = encoded.indices.fill_null(-1)
-            sha.update(np.ascontiguousarray(part.to_numpy(zero_copy_only=False)).tobytes())
-    return sha.hexdigest()
 
 
 def _write(path: Path, table: pa.Table) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from engine import hosts
+from engine.training.account import Evaluation, Report
 from engine.training.checkpoints import Checkpoints
-from engine.training.loop import Evaluation, Report, train
+from engine.training.loop import train
 from engine.training.natural import Spared
 from engine.training.optimiser import Optimiser
 from engine.training.state import TrainState, initial_state
@@ -133,6 +134,8 @@ def run_course(
         )
         kept = checkpoints.best if judging.keep_best else int(last.step)
         assert kept is not None  # there is a judgement before the first step
-        return Kept(*judged(checkpoints.restore(last, kept) if judging.keep_best else last), kept)
+        found = Kept(*judged(checkpoints.restore(last, kept) if judging.keep_best else last), kept)
     finally:
         checkpoints.close()
+    hosts.everywhere(True)  # whoever goes on may remove what another still reads
+    return found

@@ -14,6 +14,8 @@ from models import zoo
 from models.port import Choice, abstract, dotted
 from models.weights import own_file
 from tests.engine.commands.test_cli import run
+from tests.engine.test_hosts import started
+from tests.engine.test_meeting import free_port
 
 PICTURES = 20
 COMMON = ("images.source=pictures", "train.steps=4", "train.batch=4", "train.warmup=0", "every=2")
@@ -135,3 +137,26 @@ def test_one_clear_error_and_nothing_left(
     assert "Traceback" not in error
     assert not out
     assert not list(here.rglob("pretrained"))
+
+
+def test_two_processes_train_as_one(capsys: pytest.CaptureFixture[str], here: Path) -> None:
+    start("cornet-z")
+    words = [*SIMCLR, "weights=start.safetensors", "train.multipliers=['*:0','IT:1','training_heads:1']"]
+    port = free_port()
+    both = [started(number, port, "pretrain", *words, "output=two") for number in (0, 1)]
+    status, out, error = run(capsys, "pretrain", *words)
+    assert status == 0, error
+    for number, process in enumerate(both):
+        process.join()
+        assert process.exitcode == 0, (here / f"err{number}").read_text()
+    assert (here / "out1").read_text() == ""
+    one, two = only(here / "results"), only(here / "two")
+    assert one.name == two.name
+    for name in ("terms", "scores"):
+        found, wanted = (pd.read_csv(folder / "log" / f"{name}.csv") for folder in (two, one))
+        pd.testing.assert_frame_equal(found, wanted, rtol=1e-4, atol=1e-5)  # sums of four pictures in another order
+    assert (here / "out0").read_text().splitlines()[0] == out.splitlines()[0]
+    assert not (two / "checkpoints").exists()
+    status, _, error = run(capsys, "pretrain", *words, "hosts=localhost:7000")
+    assert status == 2
+    assert "wanted the number of processes" in error

@@ -16,10 +16,10 @@ from engine.errors import InputError
 from engine.harmonize.division import Chosen
 from engine.pretrain.recipes import Representation, contrastive, representation
 from engine.pretrain.run import MOST, Plan, divide, pretrain
+from engine.training.account import Report
 from engine.training.batches import Order
 from engine.training.heads import KEY, split_heads
 from engine.training.log import read
-from engine.training.loop import Report
 from engine.training.optimiser import Settings
 from engine.training.simclr import HEAD
 from models import zoo

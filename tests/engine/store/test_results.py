@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine.commands.results import chosen
-from engine.store import index, results
+from engine.store import index, packing, results
 from engine.store.results import Result
 
 RESULT = Result({"a": 1}, "model", "recording", "ridge")
@@ -68,13 +68,13 @@ def test_all_files_have_one_schema_and_are_one_table(tmp_path: Path) -> None:
         results.save_rows(tmp_path, Result({"a": number}, "model", "recording", "ridge"), table(number, **more))
     (tmp_path / "rows" / ".killed.part").write_bytes(b"half")
     whole = ds.dataset(tmp_path / "rows", format="parquet")
-    assert whole.schema.equals(results.ROWS)
+    assert whole.schema.equals(packing.ROWS)
     read = pd.read_parquet(tmp_path / "rows")
     assert len(read) == 12
     expected = pd.concat([table(number)["score"] for number in range(3)])
     assert sorted(read["score"]) == sorted(expected)
     for path in (tmp_path / "rows").glob("*.parquet"):
-        assert pq.read_schema(path).remove_metadata().equals(results.ROWS)
+        assert pq.read_schema(path).remove_metadata().equals(packing.ROWS)
 
 
 def test_any_damaged_byte_that_matters_is_noticed_reported_and_removed(tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from engine.errors import InputError
+from engine.training.account import Evaluation, Report
 from engine.training.checkpoints import Checkpoints
 from engine.training.log import read
-from engine.training.loop import Evaluation, Report, train
+from engine.training.loop import train
 from engine.training.optimiser import make_optimiser
 from engine.training.state import TrainState, initial_state
 from engine.training.step import make_step

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from engine.errors import InputError
+from engine.training.account import Evaluation, Report
 from engine.training.checkpoints import Checkpoints
-from engine.training.loop import Evaluation, Report, train
+from engine.training.loop import train
 from engine.training.optimiser import Optimiser, Settings, make_optimiser
 from engine.training.state import TrainState, initial_state
 from engine.training.step import Step, make_step
