@@ -103,10 +103,11 @@ def layer_table(metric: Metric, rows: pd.DataFrame, correction: Correction = SIG
     Per population: the score over all stimuli (or its mean over splits), its mean over subjects with a bootstrap
     interval over subjects, and the upper noise ceiling. What the metric gives ``beside`` its score is aggregated alike.
     """
-    found = []
-    for (region, depth, layer), part in rows.groupby(["region", "depth", "layer"], sort=False):
+    found, of = [], ["region", "depth", "layer"]
+    owners = _per_owner(metric, rows, "whole" if metric.whole else "score", of)
+    for (region, depth, layer), each in owners.groupby(level=of, sort=False):
         name = {"metric": metric.name, "region": region, "layer": layer, "depth": depth}
-        found.append(name | _aggregate(metric, part, "whole" if metric.whole else "score", correction))
+        found.append(name | _aggregate(metric, each, correction))
     return pd.DataFrame(found)
 
 
@@ -129,16 +130,20 @@ def best_layers(metric: Metric, rows: pd.DataFrame, correction: Correction = SIG
             test = test.assign(ceiling=np.nan)  # that of all stimuli does not bound the score of a few
         counts = best["layer"].value_counts()
         chosen = {"metric": metric.name, "region": region, "layer": counts.index[0], "chosen": counts.to_dict()}
-        found.append(chosen | _aggregate(metric, test, "score", correction))
+        found.append(chosen | _aggregate(metric, _per_owner(metric, test, "score", []), correction))
     return pd.DataFrame(found)
 
 
-def _aggregate(metric: Metric, rows: pd.DataFrame, column: str, correction: Correction) -> dict[str, float]:
-    """Of one layer (or the chosen ones) and one region."""
+def _per_owner(metric: Metric, rows: pd.DataFrame, column: str, of: Sequence[str]) -> pd.DataFrame:
+    """Means over splits of every neuroid, or subject: one row for each, and for each value of the columns ``of``."""
     owner = ["recording", "neuroid"] if metric.per == "neuroid" else ["recording", "subject"]
-    columns = [*(metric.beside or ()), *({"lower_ceiling"} & set(rows))]
-    beside = {name: (name, "mean") for name in columns}
-    each = rows.groupby(owner, sort=False).agg(score=(column, "mean"), ceiling=("ceiling", "first"), **beside)
+    beside = {name: (name, "mean") for name in (*(metric.beside or ()), *({"lower_ceiling"} & set(rows)))}
+    groups = rows.groupby([*of, *owner], sort=False, observed=True)
+    return groups.agg(score=(column, "mean"), ceiling=("ceiling", "first"), **beside)
+
+
+def _aggregate(metric: Metric, each: pd.DataFrame, correction: Correction) -> dict[str, float]:
+    """Of one layer (or the chosen ones) and one region, from :func:`_per_owner`."""
     score, ceiling = each["score"].to_numpy(), each["ceiling"].to_numpy(float)
     usable = np.isfinite(score) & (ceiling > 0)
     if metric.per == "neuroid":
@@ -165,7 +170,9 @@ def _aggregate(metric: Metric, rows: pd.DataFrame, column: str, correction: Corr
         "ceiled": middle(ceiled),
         "targets": int(finite.size),
         "targets_with_ceiling": int(usable.sum()),
-    } | {name: middle(each[name].to_numpy()[np.isfinite(each[name])]) for name in columns}
+    } | {
+        name: middle(each[name].to_numpy()[np.isfinite(each[name])]) for name in each.columns.drop(["score", "ceiling"])
+    }
 
 
 def _median(values: np.ndarray) -> float:
