@@ -33,7 +33,7 @@ def loss_figure(terms: pd.DataFrame, scores: pd.DataFrame, title: str, note: str
         1 + bool(scored), sharex=True, squeeze=False, height_ratios=[3, 2] if scored else [1]
     )[:, 0]
     _draw_terms(upper, terms)
-    upper.set_title(title, loc="left", fontsize=11, fontweight="bold")
+    upper.set_title(fill(title, int(9.5 * (figure.get_figwidth() - 1.2))), loc="left", fontsize=11, fontweight="bold")
     for axes in lower:
         for colour, name in zip(_colours(len(scored), len(terms.columns) - 1), scored, strict=True):
             axes.plot(scores["step"], scores[name], color=colour, marker="o", markersize=4, linewidth=1.8, label=name)

@@ -62,7 +62,7 @@ def saliency_figure(
                 axes.set_xlabel(f"Spearman {correlation[name][row]:.2f}", fontsize=8, labelpad=2)
     for axes, name in zip(grid[0], ["image", *maps], strict=True):
         axes.set_title(name, fontsize=9)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
+    figure.suptitle(fill(title, int(9.5 * figure.get_figwidth())), x=0.01, ha="left", fontsize=11, fontweight="bold")
     width = int(15.5 * figure.get_figwidth())  # characters of this size in a line
     wrapped = "\n".join(fill(line, width) for line in note.splitlines())
     figure.supxlabel(wrapped, fontsize=7.5, color="0.35", x=0.01, ha="left")
