@@ -44,11 +44,11 @@ def layer_by_region(layers: pd.DataFrame, symbol: str, ceiled: str, beside: Sequ
     return table
 
 
-def print_whole(table: Table, *, stderr: bool = False) -> None:
+def print_whole(table: Table, console: Console | None = None) -> None:
     """Prints a table wider than the window where need be: a line that wraps can be read, a number cut off cannot."""
-    window = Console(highlight=False, stderr=stderr)
+    window = console or Console(highlight=False)
     wanted = window.measure(table, options=window.options.update(width=1000)).maximum
-    Console(highlight=False, stderr=stderr, width=max(window.width, wanted)).print(table)
+    Console(highlight=False, file=window.file, width=max(window.width, wanted)).print(table)
 
 
 def best_lines(best: pd.DataFrame, symbol: str, ceiled: str, owner: str) -> list[str]:

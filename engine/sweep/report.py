@@ -59,7 +59,7 @@ def show(sweep: Sweep, console: Console) -> None:
         seconds = f"{each.seconds:.1f}" if each.state in status.FINAL else ""
         table.add_row(escape(job.label), state, seconds, rate, memory(each), escape(each.folder))
     if table.rows:
-        print_whole(table, stderr=console.stderr)
+        print_whole(table, console)
     if hidden:
         console.print(f"done before, not listed: {len(hidden)}; their folders are in {sweep.folder / status.PLAN}")
     console.print(sentence(statuses), highlight=False)
