@@ -151,9 +151,9 @@ def _plan(wanted: "Cotrain", spec: "ModelSpec") -> "Plan":
 
 
 def _pixels(recording: "Recording", spec: "ModelSpec", stages: "Stages") -> np.ndarray:
-    from engine.stimuli import View, pixels
+    from engine.stimuli import WHOLE, pixels
 
-    return pixels(recording, spec, View(), stages)
+    return pixels(recording, spec, WHOLE, stages)
 
 
 def _folder(wanted: "Cotrain") -> "Source | None":

@@ -53,7 +53,8 @@ def _made(wanted: "Harmonize") -> Path:
     mirror = mirror_folder(wanted.mirror)
     store.check_writable(Path(wanted.output))
     device.keep_compiled_programs()
-    identity = training.identity(VERSION, wanted, {}) | map_sources.identity(wanted)
+    others = map_sources.without_maps(wanted)
+    identity = training.identity(VERSION, wanted, {}) | map_sources.identity(wanted, others)
     key = store.key(identity)
     folder = Path(wanted.output) / "harmonized" / f"{spec.name}-{key[:10]}"
     with Progress(wanted.quiet) as progress:
@@ -61,7 +62,7 @@ def _made(wanted: "Harmonize") -> Path:
         if summary is None:
             train = wanted.train
             with hosts.first_before_others():
-                found = map_sources.data(wanted, mirror, progress.download)
+                found = map_sources.data(wanted, others, mirror, progress.download)
                 model = training.model(wanted, spec, mirror, progress)
             outcome = align(
                 model,

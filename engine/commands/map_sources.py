@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.commands.harmonize_schema import Harmonize
-from engine.commands.picture_source import listed, opened
+from engine.commands.picture_source import Source, listed, opened
 from engine.errors import InputError
 from engine.fetch import RemoteFile, default_cache, fetch, fetch_all
 from engine.harmonize import map_folder, scene_fixations
@@ -16,35 +16,40 @@ from engine.training.examples import Examples
 Show = Callable[[RemoteFile, int, int | None], None]
 
 
-def data(wanted: Harmonize, mirror: Path | None, show: Show) -> Data:
-    """Opens what ``maps.source`` and ``images.source`` name.
+def without_maps(wanted: Harmonize) -> Source | None:
+    """What ``images.source`` names. InputError where there is none such, or it is empty."""
+    if wanted.images.source is None:
+        return None
+    return opened(wanted.images.source, wanted.images.split, labelled=wanted.labels != "model")
+
+
+def data(wanted: Harmonize, others: Source | None, mirror: Path | None, show: Show) -> Data:
+    """Opens what ``maps.source`` names, beside the pictures :func:`without_maps`.
 
     Raises:
         InputError: what is missing, of the wrong form, or without the labels that ``labels=given`` asks for.
     """
     own = wanted.labels == "model"
     maps, test, described = _maps(wanted, mirror, show, own)
-    if wanted.images.source is None:
+    if others is None:
         return Data(maps, test, None, own, described)
-    others = opened(wanted.images.source, wanted.images.split, labelled=not own).pictures
-    described += f"; and {len(others)} pictures without maps from {wanted.images.source}"
-    return Data(maps, test, others, own, described)
+    described += f"; and {len(others.pictures)} pictures without maps from {wanted.images.source}"
+    return Data(maps, test, others.pictures, own, described)
 
 
-def identity(wanted: Harmonize) -> dict[str, object]:
+def identity(wanted: Harmonize, others: Source | None) -> dict[str, object]:
     """What the pictures and maps are known by, whatever folders they are in; nothing is read or fetched.
 
     Raises:
-        InputError: a folder that does not exist, or holds no pictures.
+        InputError: a folder of maps that does not exist.
     """
-    own = wanted.labels == "model"
     maps: dict[str, object] = {"source": wanted.maps.source, "sigma": wanted.maps.sigma}
     if wanted.maps.source != scene_fixations.NAME:
         folder = _existing(wanted.maps.source)
         maps["source"] = listed(folder, sorted(path for path in folder.rglob("*") if path.is_file()))
     images: dict[str, object] = {"share": wanted.images.share}
-    if wanted.images.source is not None:
-        images["source"] = opened(wanted.images.source, wanted.images.split, labelled=not own).identity
+    if others is not None:
+        images["source"] = others.identity
     return {"maps": maps, "images": images}
 
 
