@@ -122,6 +122,7 @@ def _plan(wanted: "Cotrain", spec: "ModelSpec") -> "Plan":
     if scored is None:
         scored = [term.layer for term in terms] or "all"
     return Plan(
+        course=training.course(wanted),
         terms=terms,
         held_out=HeldOut(
             wanted.held_out.stimuli,
@@ -135,18 +136,9 @@ def _plan(wanted: "Cotrain", spec: "ModelSpec") -> "Plan":
         standardise=wanted.standardise,
         layers=choose_layers(spec.name, port.layers, port.aliases, scored),
         task_weight=wanted.task.weight,
-        steps=train.steps,
-        batch=train.batch,
         smallest_view=train.smallest_view,
         largest_view=train.largest_view,
         neural_batch=train.neural_batch,
-        every=wanted.every,
-        checkpoint_every=wanted.every,
-        keep=wanted.keep,
-        frozen_statistics=train.statistics == "frozen",
-        ema=train.ema,
-        remat=train.remat,
-        seed=train.seed,
     )
 
 

@@ -58,18 +58,7 @@ def _made(wanted: "Pretrain") -> Path:
     mirror = mirror_folder(wanted.mirror)
     pictures = _pictures(wanted)
     train = wanted.train
-    plan = Plan(
-        steps=train.steps,
-        batch=train.batch,
-        held_out=wanted.held_out,
-        every=wanted.every,
-        patience=wanted.patience,
-        keep=wanted.keep,
-        frozen_statistics=train.statistics == "frozen",
-        ema=train.ema,
-        remat=train.remat,
-        seed=train.seed,
-    )
+    plan = Plan(training.course(wanted), wanted.held_out, wanted.patience)
     divide(len(pictures.pictures), plan)  # refuses before weights are read
     store.check_writable(Path(wanted.output))
     device.keep_compiled_programs()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from engine.commands.progress import Progress
     from engine.commands.training_schema import Train
     from engine.training.account import Report
+    from engine.training.course import Course
     from engine.training.optimiser import Settings
     from models.spec import ModelSpec
     from models.trainable import Trainable
@@ -90,6 +91,23 @@ def optimiser(train: "Train") -> "Settings":
         train.clip,
         train.accumulate,
         multipliers(train.multipliers),
+    )
+
+
+def course(wanted: Any) -> "Course":
+    """What all trainings are told alike."""
+    from engine.training.course import Course
+
+    train = wanted.train
+    return Course(
+        steps=train.steps,
+        batch=train.batch,
+        every=wanted.every,
+        keep=wanted.keep,
+        frozen_statistics=train.statistics == "frozen",
+        ema=train.ema,
+        remat=train.remat,
+        seed=train.seed,
     )
 
 

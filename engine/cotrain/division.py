@@ -55,7 +55,7 @@ def divide(
     inner = [restricted(recordings[part.recording], part) for part in parts.trained]
     shown = [pictures[part.recording][part.stimuli] for part in parts.trained]
     again = partition(inner, HeldOut(plan.selection, seed=plan.held_out.seed + 1), shown)
-    data = neural_data(inner, shown, again.trained, plan.regions, plan.control, plan.seed)
+    data = neural_data(inner, shown, again.trained, plan.regions, plan.control, plan.course.seed)
     if plan.standardise:
         data = standardised(data)
     outer = cuts(recordings, pictures, parts)

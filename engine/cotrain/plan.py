@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.training.co_training import Term
+from engine.training.course import Course
 from engine.training.partition import HeldOut
 
 
@@ -12,6 +13,7 @@ class Plan:
     """How to train and to judge.
 
     Attributes:
+        course: of training; a batch is of pictures of the task.
         terms: which layers are to come closer to which regions.
         held_out: what is kept apart and reported.
         selection: share of the stimuli that are left whose scores show how training goes, and choose its best step.
@@ -20,16 +22,11 @@ class Plan:
         standardise: give every neuroid mean 0 and variance 1 over the stimuli trained on.
         layers: that are scored.
         task_weight: of the task's loss; 0 trains on the responses alone.
-        steps, batch, neural_batch: of training; pictures of the task and stimuli in a step.
+        neural_batch: stimuli in a step.
         smallest_view, largest_view: share of a task picture that a view shows.
-        every: steps between two judgements of the selection.
-        checkpoint_every, keep: steps between two checkpoints, and how many stay.
-        frozen_statistics: batch normalisation keeps the running statistics and normalises by them.
-        ema: decay of the moving average of the parameters, which is then what is judged and kept; None for none.
-        remat: compute again in the backward pass instead of keeping.
-        seed: of all that is drawn.
     """
 
+    course: Course
     terms: Sequence[Term]
     held_out: HeldOut
     selection: float
@@ -38,18 +35,9 @@ class Plan:
     standardise: bool
     layers: Sequence[str]
     task_weight: float
-    steps: int
-    batch: int
     smallest_view: float
     largest_view: float
     neural_batch: int
-    every: int
-    checkpoint_every: int
-    keep: int
-    frozen_statistics: bool
-    ema: float | None
-    remat: bool
-    seed: int
 
     @property
     def regions(self) -> list[str]:

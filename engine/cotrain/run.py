@@ -81,7 +81,7 @@ def co_train(
         InputError: a task for a model without a classifier; settings that cannot be used; training that diverges, with
             the step.
     """
-    order = Order(plan.batch, plan.seed, jax.process_index(), jax.process_count())
+    order = Order(plan.course.batch, plan.course.seed, jax.process_index(), jax.process_count())
     neural = neural_batches(found.data, order._replace(batch=plan.neural_batch))
     answers = _answers(model, plan)
     shapes = layer_shapes(model.spec)
@@ -92,7 +92,7 @@ def co_train(
     rule = make_optimiser(
         optimiser,
         params,
-        batches=plan.steps,
+        batches=plan.course.steps,
         batches_per_epoch=max(1, len(found.data.images) // plan.neural_batch),
         decayed=decayed,
     )
@@ -118,7 +118,7 @@ def co_train(
         rule,
         batches,
         Judging(scores, "score", keep_best=plan.best),
-        plan,
+        plan.course,
         folder=folder,
         identity=identity,
         report=report,
@@ -149,7 +149,9 @@ def _answers(model: Trainable, plan: Plan) -> Answers | None:
         found: jax.Array = model.forward(*state, images, take=lambda layers: layers[readout])[0]
         return found
 
-    return harmonized.Judge(logits, partial(normalise, preprocessing=model.spec.preprocessing), plan.seed).answers
+    return harmonized.Judge(
+        logits, partial(normalise, preprocessing=model.spec.preprocessing), plan.course.seed
+    ).answers
 
 
 def _task(
@@ -165,7 +167,7 @@ def _task(
     own = partial(answers, (model.params, model.statistics))
     if given is None:
         return stimuli_as_task(found.data.images, found.held_out, own)
-    return folder_as_task(*given, found.held_out, own, plan.held_out.stimuli, plan.seed)
+    return folder_as_task(*given, found.held_out, own, plan.held_out.stimuli, plan.course.seed)
 
 
 def _objective(model: Trainable, decayed: Any, plan: Plan, loss: Harmonizer) -> Objective:
@@ -174,5 +176,5 @@ def _objective(model: Trainable, decayed: Any, plan: Plan, loss: Harmonizer) -> 
     if not plan.task_weight or readout is None:
         return weighted(None, 0.0)
     normal = partial(normalise, preprocessing=model.spec.preprocessing)
-    settings = loss._replace(map_weight=0.0, train=not plan.frozen_statistics)
+    settings = loss._replace(map_weight=0.0, train=not plan.course.frozen_statistics)
     return weighted(harmonizer(model.forward, readout, decayed, normal, settings), plan.task_weight)

@@ -22,7 +22,7 @@ from engine.harmonize.parts import Data, Parts, divided, parts_of, some
 from engine.predictor import Stages
 from engine.training.account import Report
 from engine.training.batches import Order, most_of_first, training_batches
-from engine.training.course import Judging, run_course
+from engine.training.course import Course, Judging, run_course
 from engine.training.heads import split_heads
 from engine.training.natural import Spared
 from engine.training.optimiser import Settings, make_optimiser
@@ -38,24 +38,17 @@ class Plan:
     """How to train and to judge.
 
     Attributes:
-        steps, batch: of training.
+        course: of training.
         fit: how whole pictures are brought to the model's square to be judged (:func:`models.preprocessing.prepare`).
         smallest_view, largest_view: share of a picture that a view in training shows.
         share: of pictures with maps in a batch, where there are others.
         held_out, selection: shares of the pictures that are reported, and that choose the best step.
         keep_agreement: share of the selection's pictures that must keep the answer from before training; of the steps
             judged, the one of highest alignment among those that do is taken. 0 takes the highest of all.
-        every: steps between two judgements.
         patience: judgements without a new best after which training stops; None for never.
-        checkpoint_every, keep: steps between two checkpoints, and how many stay.
-        frozen_statistics: batch normalisation keeps the running statistics and normalises by them.
-        ema: decay of the moving average of the parameters, which is then what is judged and kept; None for none.
-        remat: compute again in the backward pass instead of keeping.
-        seed: of all that is drawn.
     """
 
-    steps: int
-    batch: int
+    course: Course
     fit: Fit
     smallest_view: float
     largest_view: float
@@ -63,14 +56,7 @@ class Plan:
     held_out: float
     selection: float
     keep_agreement: float
-    every: int
     patience: int | None
-    checkpoint_every: int
-    keep: int
-    frozen_statistics: bool
-    ema: float | None
-    remat: bool
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -133,14 +119,14 @@ def align(
         params = with_original(model.params, model.statistics)
         decayed = {name: decayed.get(name, jax.tree.map(lambda _: False, part)) for name, part in params.items()}
         optimiser = replace(optimiser, multipliers={**optimiser.multipliers, **FROZEN})
-    loss = loss._replace(train=not plan.frozen_statistics)
+    loss = loss._replace(train=not plan.course.frozen_statistics)
     if data.others is not None and jax.device_count() == 1:  # several share a batch by place, which sorting would undo
-        loss = loss._replace(mapped=most_of_first([plan.share, 1 - plan.share], plan.batch))
+        loss = loss._replace(mapped=most_of_first([plan.share, 1 - plan.share], plan.course.batch))
     objective = harmonizer(model.forward, readout, decayed, to_float, loss)
-    make_optimiser(optimiser, params, batches=plan.steps, batches_per_epoch=1)  # refuses before anything runs
-    judge = Judge(logits, to_float, plan.seed)
+    make_optimiser(optimiser, params, batches=plan.course.steps, batches_per_epoch=1)  # refuses before anything runs
+    judge = Judge(logits, to_float, plan.course.seed)
     start = (model.params, model.statistics)
-    division, test = divided(data, plan.selection, plan.held_out, plan.seed)
+    division, test = divided(data, plan.selection, plan.held_out, plan.course.seed)
     prepare = partial(
         parts_of,
         judge,
@@ -153,7 +139,7 @@ def align(
     with_maps = prepare(data.maps, division, test, evaluation_maps)
     others = None
     if data.others is not None:
-        own = divide(len(data.others), plan.selection, plan.held_out, plan.seed)
+        own = divide(len(data.others), plan.selection, plan.held_out, plan.course.seed)
         others = prepare(data.others, own, None, None)
 
     before = judge(start, with_maps.test)
@@ -181,24 +167,24 @@ def align(
     if others is not None:
         sources, weights = [*sources, others.train], [plan.share, 1 - plan.share]
     maps = training_maps if loss.map_weight else None
-    order = Order(plan.batch, plan.seed, jax.process_index(), jax.process_count())
+    order = Order(plan.course.batch, plan.course.seed, jax.process_index(), jax.process_count())
     batches = training_batches(sources, weights, preprocessing, order, maps, (plan.smallest_view, plan.largest_view))
-    per_epoch = max(1, sum(len(source) for source in sources) // plan.batch)
-    rule = make_optimiser(optimiser, params, batches=plan.steps, batches_per_epoch=per_epoch, decayed=decayed)
+    per_epoch = max(1, sum(len(source) for source in sources) // plan.course.batch)
+    rule = make_optimiser(optimiser, params, batches=plan.course.steps, batches_per_epoch=per_epoch, decayed=decayed)
     spared = None
     if rule.natural:
 
         def answers(params: Any, statistics: Any, images: jax.Array) -> jax.Array:
             return judge.logits_of(_without_heads(params, statistics), images)
 
-        spared = Spared(answers, some(sources, SPARED, preprocessing, plan.fit, plan.seed))
+        spared = Spared(answers, some(sources, SPARED, preprocessing, plan.fit, plan.course.seed))
     kept = run_course(
         (params, model.statistics),
         objective,
         rule,
         batches,
         Judging(scores, ADMISSIBLE, plan.patience),
-        plan,
+        plan.course,
         folder=folder,
         identity=identity,
         report=report,
@@ -211,7 +197,7 @@ def align(
     if others is not None:
         kinds["agreement_with_maps"] = after.answers == before.answers
     for name, same in kinds.items():
-        tables["after"][name] = (float(same.mean()), *_interval(same, plan.seed), len(same))
+        tables["after"][name] = (float(same.mean()), *_interval(same, plan.course.seed), len(same))
     return Outcome(*found, kept.step, tables, with_maps.test, before, after)
 
 

@@ -16,7 +16,7 @@ from engine.predictor import Stages
 from engine.pretrain.recipes import Recipe
 from engine.training.account import Report
 from engine.training.batches import Batch, Order
-from engine.training.course import Judging, State, run_course
+from engine.training.course import Course, Judging, State, run_course
 from engine.training.examples import Examples
 from engine.training.heads import split_heads
 from engine.training.log import read
@@ -31,31 +31,14 @@ class Plan:
     """How to train and to judge.
 
     Attributes:
-        steps, batch: of training.
+        course: of training.
         held_out: share of the pictures that training is judged by; of many, :data:`MOST`.
-        every: steps between two judgements, and two checkpoints.
         patience: judgements without a new best after which training stops; None for never.
-        keep: checkpoints that stay.
-        frozen_statistics: batch normalisation keeps the running statistics and normalises by them.
-        ema: decay of the moving average of the parameters, which is then what is judged and kept; None for none.
-        remat: compute again in the backward pass instead of keeping.
-        seed: of all that is drawn.
     """
 
-    steps: int
-    batch: int
+    course: Course
     held_out: float
-    every: int
     patience: int | None
-    keep: int
-    frozen_statistics: bool
-    ema: float | None
-    remat: bool
-    seed: int
-
-    @property
-    def checkpoint_every(self) -> int:
-        return self.every
 
 
 @dataclass(frozen=True)
@@ -109,21 +92,21 @@ def pretrain(
     rule = make_optimiser(
         optimiser,
         recipe.params,
-        batches=plan.steps,
-        batches_per_epoch=max(1, len(trained) // plan.batch),
+        batches=plan.course.steps,
+        batches_per_epoch=max(1, len(trained) // plan.course.batch),
         decayed=decayed,
     )
-    order = Order(plan.batch, plan.seed, jax.process_index(), jax.process_count())
+    order = Order(plan.course.batch, plan.course.seed, jax.process_index(), jax.process_count())
     batches = recipe.views(Chosen(source, trained), order)
-    together = min(plan.batch, len(held_out))
-    shown = _held_out(recipe, Chosen(source, held_out), Order(together, plan.seed), stages)
+    together = min(plan.course.batch, len(held_out))
+    shown = _held_out(recipe, Chosen(source, held_out), Order(together, plan.course.seed), stages)
     loss = jax.jit(recipe.judged)
 
     def scores(state: State) -> dict[str, float]:
         """Means over batches; what the objective draws is the same every time."""
         found = []
         for number, batch in enumerate(shown):
-            value, (terms, _) = loss(*state, batch, jax.random.fold_in(jax.random.key(plan.seed), number))
+            value, (terms, _) = loss(*state, batch, jax.random.fold_in(jax.random.key(plan.course.seed), number))
             found.append(jax.device_get({**terms, "loss": value}))
         means = {name: float(np.mean([each[name] for each in found], dtype=np.float64)) for name in found[0]}
         return recipe.scores(means, together)
@@ -134,7 +117,7 @@ def pretrain(
         rule,
         batches,
         Judging(scores, recipe.best, plan.patience),
-        plan,
+        plan.course,
         folder=folder,
         identity=identity,
         report=report,
@@ -159,12 +142,13 @@ def divide(count: int, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
         InputError: fewer pictures are left to train on than a batch has.
     """
     held_out = min(MOST, max(2, round(plan.held_out * count)))
-    if count - held_out < plan.batch:
+    if count - held_out < plan.course.batch:
         raise InputError(
-            f"train.batch={plan.batch}: of {count} picture{'s' * (count != 1)} {max(0, count - held_out)} are left to "
-            f"train on after {min(count, held_out)} are held out; give more pictures, or a smaller batch"
+            f"train.batch={plan.course.batch}: of {count} picture{'s' * (count != 1)} "
+            f"{max(0, count - held_out)} are left to train on after "
+            f"{min(count, held_out)} are held out; give more pictures, or a smaller batch"
         )
-    order = np.random.default_rng(plan.seed).permutation(count)
+    order = np.random.default_rng(plan.course.seed).permutation(count)
     return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine import hosts
 from engine.training.account import Evaluation, Report
@@ -22,35 +23,28 @@ State = tuple[Any, Any]
 """Parameters, with heads where there are any, and statistics."""
 
 
-class Course(Protocol):
-    """What the plans of all commands that train have in common.
+@dataclass(frozen=True)
+class Course:
+    """What all trainings are told alike.
 
     Attributes:
-        steps: of training.
-        every: steps between two judgements.
-        checkpoint_every, keep: steps between two checkpoints, and how many stay.
-        frozen_statistics: batch normalisation keeps the running statistics.
+        steps, batch: of training; examples in a step.
+        every: steps between two judgements, and two checkpoints.
+        keep: checkpoints that stay.
+        frozen_statistics: batch normalisation keeps the running statistics and normalises by them.
         ema: decay of the moving average of the parameters, which is then what is judged and kept; None for none.
         remat: compute again in the backward pass instead of keeping.
-        seed: of what the objective draws.
+        seed: of all that is drawn.
     """
 
-    @property
-    def steps(self) -> int: ...
-    @property
-    def every(self) -> int: ...
-    @property
-    def checkpoint_every(self) -> int: ...
-    @property
-    def keep(self) -> int: ...
-    @property
-    def frozen_statistics(self) -> bool: ...
-    @property
-    def ema(self) -> float | None: ...
-    @property
-    def remat(self) -> bool: ...
-    @property
-    def seed(self) -> int: ...
+    steps: int
+    batch: int
+    every: int
+    keep: int
+    frozen_statistics: bool
+    ema: float | None
+    remat: bool
+    seed: int
 
 
 class Judging(NamedTuple):
@@ -125,7 +119,7 @@ def run_course(
             batches,
             steps=course.steps,
             checkpoints=checkpoints,
-            checkpoint_every=course.checkpoint_every,
+            checkpoint_every=course.every,
             log=folder / "log",
             evaluation=Evaluation(
                 lambda now: judging.scores(judged(now)), judging.best, course.every, judging.patience

@@ -15,6 +15,7 @@ from engine.errors import InputError
 from engine.metrics import catalogue
 from engine.splits import kfold
 from engine.training.co_training import Term
+from engine.training.course import Course
 from engine.training.neural_batches import NeuralData
 from engine.training.partition import HeldOut, partition
 from models import zoo
@@ -26,6 +27,16 @@ SPEC = zoo.spec("cornet-z")
 SPEC = replace(SPEC, preprocessing=replace(SPEC.preprocessing, size=SIZE))
 RIDGE = catalogue.ridge((10.0,), False, "r2", "neuroid", None)
 PLAN = Plan(
+    course=Course(
+        steps=1,
+        batch=2,
+        every=1,
+        keep=1,
+        frozen_statistics=True,
+        ema=None,
+        remat=False,
+        seed=0,
+    ),
     terms=[Term(LAYER, "V4")],
     held_out=HeldOut(0.25, 0.0, {"subject": ["B"]}, 3),
     selection=0.2,
@@ -34,18 +45,9 @@ PLAN = Plan(
     standardise=True,
     layers=[LAYER],
     task_weight=0.0,
-    steps=1,
-    batch=2,
     smallest_view=1.0,
     largest_view=1.0,
     neural_batch=4,
-    every=1,
-    checkpoint_every=1,
-    keep=1,
-    frozen_statistics=True,
-    ema=None,
-    remat=False,
-    seed=0,
 )
 
 

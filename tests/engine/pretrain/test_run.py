@@ -18,6 +18,7 @@ from engine.pretrain.recipes import Representation, contrastive, representation
 from engine.pretrain.run import MOST, Plan, divide, pretrain
 from engine.training.account import Report
 from engine.training.batches import Order
+from engine.training.course import Course
 from engine.training.heads import KEY, split_heads
 from engine.training.log import read
 from engine.training.optimiser import Settings
@@ -28,16 +29,18 @@ from models.trainable import Trainable
 
 SIDE, TEMPERATURE = 8, 0.4
 PLAN = Plan(
-    steps=12,
-    batch=8,
+    Course(
+        steps=12,
+        batch=8,
+        every=4,
+        keep=1,
+        frozen_statistics=False,
+        ema=None,
+        remat=False,
+        seed=0,
+    ),
     held_out=0.3,
-    every=4,
     patience=None,
-    keep=1,
-    frozen_statistics=False,
-    ema=None,
-    remat=False,
-    seed=0,
 )
 
 
@@ -85,7 +88,7 @@ def test_the_held_out_score_is_what_views_tell_and_the_best_step_is_kept(tmp_pat
     _, held_out = divide(40, PLAN)
     assert (outcome.trained, outcome.held_out, outcome.together) == (28, 8, 8)  # of 12, those that fill a batch
     # NT-Xent of the start, one view after the other.
-    batch = next(recipe.views(Chosen(source, held_out), Order(8, PLAN.seed)))
+    batch = next(recipe.views(Chosen(source, held_out), Order(8, PLAN.course.seed)))
     head = split_heads(recipe.params)[1][HEAD]
     z = []
     for image in (*batch["image"], *batch["second"]):
@@ -117,7 +120,7 @@ def test_pictures_are_divided_at_random_once() -> None:
     trained, held_out = divide(50, PLAN)
     assert (len(trained), len(held_out)) == (35, 15)
     assert sorted([*trained, *held_out]) == list(range(50))
-    assert set(held_out) != set(divide(50, replace(PLAN, seed=1))[1])
+    assert set(held_out) != set(divide(50, replace(PLAN, course=replace(PLAN.course, seed=1)))[1])
     assert len(divide(10_000, PLAN)[1]) == MOST
     with pytest.raises(InputError, match=r"train.batch=8: of 9 pictures 6 are left to train on after 3 are held out"):
         divide(9, PLAN)

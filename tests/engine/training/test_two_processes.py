@@ -9,15 +9,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from engine.training.course import Judging, run_course
+from engine.training.course import Course, Judging, run_course
 from tests.engine.test_meeting import free_port
 from tests.engine.training import toy
 
 STEPS = 6
 
 
-class Plan:
-    steps, every, checkpoint_every, keep, frozen_statistics, ema, remat, seed = STEPS, 3, 2, 2, False, 0.9, False, 3
+COURSE = Course(steps=STEPS, batch=toy.BATCH, every=3, keep=2, frozen_statistics=False, ema=0.9, remat=False, seed=3)
 
 
 class Shares(toy.Batches):
@@ -47,7 +46,7 @@ def course(folder: Path, process: int | None, port: int) -> None:
         optimiser,
         Shares(),
         Judging(score, "score"),
-        Plan(),
+        COURSE,
         folder=folder,
         identity={"model": "toy"},
     )
