@@ -24,7 +24,7 @@ def run(name: str, quick: bool) -> dict[str, Any]:
         return _alone(_run, name, quick)
     except BrokenProcessPool:
         return {"status": "failed", "reason": "its process was killed; memory may have run out"}
-    except Exception as error:
+    except Exception as error:  # one failing row never stops the others
         traceback.print_exc()
         words = str(error).splitlines() or [""]
         return {"status": "failed", "reason": f"{type(error).__name__}: {words[0][:200]}"}

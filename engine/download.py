@@ -159,5 +159,5 @@ def _locked(part: Path) -> Iterator[io.FileIO]:
 
 
 def unlink(path: Path) -> None:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # not there, or it cannot go: it is not used either way
         path.unlink()

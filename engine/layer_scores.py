@@ -106,7 +106,7 @@ def scored(
                     pending[layer.name].result()
             clock("activations and Gram matrices")
             single = {done: future.result() for done, future in pending.items()}
-        except BaseException:
+        except BaseException:  # Ctrl-C as well: what waits for its turn is not begun
             solver.shutdown(wait=False, cancel_futures=True)
             raise
     clock("waiting for scores")

@@ -54,7 +54,7 @@ def write(recording: Recording, path: Path, *, overwrite: bool = False) -> None:
         number = getattr(error, "errno", None)
         raise InputError(f"cannot write {path}: {os.strerror(number) if number else error}") from error
     finally:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # it has its own name by now, or never came to be
             partial.unlink()
 
 

@@ -82,7 +82,7 @@ def prepare_all(
                     prepared = np.empty((len(images), *image.shape), np.uint8)
                 prepared[index] = image
                 advance(1)
-        except BaseException:
+        except BaseException:  # Ctrl-C as well: what waits for its turn is not begun
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     if prepared is None:

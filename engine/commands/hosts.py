@@ -72,7 +72,7 @@ def together(given: Hosts, work: Callable[[], Path]) -> Path:
     except KeyboardInterrupt:
         met.end(meeting.Report(130, 0, "corticalign: stopped; what was finished is kept and not computed again"))
         raise
-    except BaseException as error:
+    except BaseException as error:  # whatever it was, the other processes wait for word of it
         traceback.print_exc()
         words = (str(error).splitlines() or [""])[0][:500]
         where = f"process {jax.process_index()} on {socket.gethostname()}"

@@ -50,7 +50,7 @@ def run_job(folder: str, name: str, *, show: bool = False) -> str:
         except (KeyboardInterrupt, SystemExit):
             sweep.write(name, replace(began, state=status.QUEUED, reason="stopped"))
             raise
-        except Exception as error:
+        except Exception as error:  # one failing job, however it fails, never stops the others
             reason = f"{type(error).__name__}: {error}"
             ended = replace(began, state=status.FAILED, reason=status.one_line(reason)[:500])
             print(f"corticalign: error in job {job.label}:", file=sys.stderr)

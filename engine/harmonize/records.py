@@ -134,6 +134,6 @@ def write_records(path: Path, records: Iterable[bytes]) -> int:
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # it has its own name by now, or never came to be
             partial.unlink()
     return count

@@ -36,7 +36,7 @@ def free(proc: Path = PROC, cgroups: Path = CGROUPS) -> int | None:
     (``ulimit -v``) is not looked at: most of what a process maps it never uses.
     """
     found = [limit - used for limit, used in _limits(proc, cgroups)]
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError):  # Linux only
         lines = dict(line.split(":", 1) for line in (proc / "meminfo").read_text().splitlines())
         found.append(sum(int(lines[name].split()[0]) * 1024 for name in ("MemAvailable", "SwapFree") if name in lines))
     if not found:
@@ -61,7 +61,7 @@ def _limits(proc: Path, cgroups: Path) -> Iterator[tuple[int, int]]:
         # Every group above limits as well. A container may see its own group as the root, whatever its path.
         below = Path(path.lstrip("/"))
         for each in dict.fromkeys([root / below, *(root / parent for parent in below.parents), root]):
-            with suppress(OSError, ValueError, KeyError):
+            with suppress(OSError, ValueError, KeyError):  # a group without a limit, or out of the container's sight
                 limit = int((each / f"memory.{names[0]}").read_text())  # ValueError: "max", no limit
                 if limit < UNLIMITED:
                     stat = dict(line.split() for line in (each / "memory.stat").read_text().splitlines())
@@ -82,7 +82,7 @@ def peak(proc: Path = PROC) -> int:
 
 def forget_peak(proc: Path = PROC) -> None:
     """Lets ``peak`` begin again, for the next job of a process. Linux only."""
-    with suppress(OSError):
+    with suppress(OSError):  # then the peak is that of all jobs
         (proc / "self" / "clear_refs").write_text("5")
 
 

@@ -35,7 +35,7 @@ def write_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
             file.flush()
             os.fsync(file.fileno())
         _rename(temporary, path)
-    except BaseException:
+    except BaseException:  # Ctrl-C as well: nothing half written stays
         temporary.unlink(missing_ok=True)
         raise
     _sync(path.parent)
@@ -76,7 +76,7 @@ def write_folder(folder: Path, write: Callable[[Path], None]) -> None:
                 "make room and start again (finished layers are kept)"
             ) from error
         raise
-    except BaseException:
+    except BaseException:  # Ctrl-C as well, and whatever `write` raises
         shutil.rmtree(temporary, ignore_errors=True)
         raise
 
@@ -122,7 +122,7 @@ def tidy(folder: Path, pattern: str = "**/") -> None:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # of another user; it only takes room
                 path.unlink(missing_ok=True)
 
 
@@ -144,7 +144,7 @@ def runs(process: int) -> bool:
 def _machine() -> str:
     """Of processes that have one numbering: the host, since it was started, and the container."""
     parts = [socket.gethostname()]
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # Linux only; elsewhere the name of the host must do
         parts += [Path("/proc/sys/kernel/random/boot_id").read_text(), os.readlink("/proc/self/ns/pid")]
     return sha256("\0".join(parts).encode()).hexdigest()[:8]
 

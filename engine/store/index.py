@@ -29,7 +29,7 @@ def read_layers(store: Path, say: Callable[[str], None] = lambda sentence: None)
     """
     folder = store / "layers"
     names: list[str] = []
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError):  # nothing was stored yet
         names = sorted(name for name in os.listdir(folder) if name.endswith(".parquet") and not name.startswith("."))
     known = read_index(store)
     indexed = set(known["file"].unique().to_pylist())

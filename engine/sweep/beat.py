@@ -74,7 +74,7 @@ def launching(sweep: Sweep) -> Iterator[None]:
 
     def touch() -> None:
         while not stop.wait(EVERY):
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # without a sign of life for once; a later one tells
                 os.utime(path)
 
     thread = threading.Thread(target=touch, daemon=True)
@@ -90,7 +90,7 @@ def launching(sweep: Sweep) -> Iterator[None]:
 def alive(sweep: Sweep) -> str | None:
     """Who runs the sweep or a job of it now, in words; None where nobody gives a sign of life."""
     now = _now(sweep.folder)
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # gone, or half a file: no sign of life
         said = json.loads((sweep.folder / LAUNCHER).read_text())
         if _lives(sweep.folder / LAUNCHER, said["host"], said["process"], now):
             return f"process {said['process']} on {said['host']} runs it"

@@ -96,7 +96,7 @@ def _serve(
     """Gives one worker its jobs until none is left."""
     if hasattr(os, "sched_setaffinity"):
         # Of this thread, and so of the worker from its first instruction: libraries count cores when they are loaded.
-        with suppress(OSError):
+        with suppress(OSError):  # some containers forbid it; then it is only slower
             os.sched_setaffinity(0, slot.cores)
     pool = None
     try:

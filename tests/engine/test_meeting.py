@@ -80,7 +80,7 @@ def test_processes_that_do_not_come_are_named_to_all() -> None:
 def test_numbers_that_do_not_fit_are_refused_in_all(numbers: tuple[int, ...], processes: int, message: str) -> None:
     port = free_port()
     others = [
-        lambda number=number: meeting.join([("localhost", port)], number, processes, 5.0)  # type: ignore[misc]
+        lambda number=number: meeting.join([("localhost", port)], number, processes, 5.0)  # type: ignore[misc]  # a default binds it
         for number in numbers
     ]
     found = at_once(lambda: meeting.host(port, 3, 5.0, local=True), *others)

@@ -21,7 +21,7 @@ from tests.engine.sweep.jobs import sweep_of
 def printed(what: object) -> str:
     console = Console(file=io.StringIO(), width=200)
     console.print(what)
-    return str(console.file.getvalue())  # type: ignore[attr-defined]
+    return str(console.file.getvalue())  # type: ignore[attr-defined]  # a StringIO
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
@@ -48,7 +48,7 @@ def test_a_running_job_says_what_it_holds_and_the_view_and_the_table_show_it(
     sweep.write("a", replace(ended, memory=1_940_000_000, device=12_100_000_000))
     shown = Console(file=io.StringIO(), width=200)
     report.show(sweep, shown)
-    assert "1.9 + 12 GB device" in shown.file.getvalue()  # type: ignore[attr-defined]
+    assert "1.9 + 12 GB device" in shown.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
 
 
 def test_a_job_that_was_taken_back_is_not_said_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
