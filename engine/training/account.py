@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from engine.errors import InputError, unknown
+from engine.memory import room
 from engine.memory.shortage import ran_out
 from engine.training.checkpoints import Checkpoints, Progress
 from engine.training.log import Log
@@ -179,7 +180,19 @@ class Run:
             pace = self.clock.pace(self.steps - number)
             self.report(Report(number, self.steps, self.terms, scores, *pace, self.stopped if scores else None))
 
-    def without_memory(self, batch: Mapping[str, np.ndarray]) -> InputError:
+    def check_room(self, takes: int | None, batch: Mapping[str, np.ndarray]) -> None:
+        """Refuses a step that cannot fit in main memory, where XLA would end the process, or the system would.
+
+        Accelerators say themselves that theirs ran out.
+        """
+        left = room.free()
+        if takes is not None and left is not None and takes > left and jax.default_backend() == "cpu":
+            numbers = f"{room.words(takes)} are wanted, {room.words(left)} are free"
+            raise self.without_memory(batch, f"too little memory for a step of {{}} ({numbers})")
+
+    def without_memory(
+        self, batch: Mapping[str, np.ndarray], what: str = "no memory is left for a step of {}"
+    ) -> InputError:
         """What to say where a step finds no memory."""
         size, images = "", batch.get("image")
         if images is not None and np.ndim(images) == 4:
@@ -187,9 +200,7 @@ class Run:
         less = ["a smaller batch with more batches per update (accumulate)"] + ["smaller images"] * bool(size)
         if jax.default_backend() != "cpu":  # where it saves little: engine.training.step
             less.append("remat=true")
-        return self._stop(
-            f"no memory is left for a step of {examples(batch)} images{size}", f"give {' or '.join(less)}"
-        )
+        return self._stop(what.format(f"{examples(batch)} images{size}"), f"give {' or '.join(less)}")
 
     def _stop(self, what: str, advice: str) -> InputError:
         self.checkpoints.wait()

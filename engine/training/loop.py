@@ -49,8 +49,8 @@ def train(
 
     Raises:
         InputError: loss, gradient or parameters are no longer finite, or the score is not (names the step and the last
-            good checkpoint, which is kept); no memory is left for a batch; the batches end; a checkpoint or the log
-            cannot be written.
+            good checkpoint, which is kept); memory is too small for a step, or runs out; the batches end; a checkpoint
+            or the log cannot be written.
     """
     _check(steps, checkpoint_every, evaluation)
     progress = Progress()
@@ -78,7 +78,10 @@ def train(
             judged = evaluation is not None and (number == steps or number % evaluation.every == 0)
             saved = judged or number == steps or number % checkpoint_every == 0
             try:
-                state, terms, finite = step.run(state, step.place(drawn))
+                placed = step.place(drawn)
+                if number == start + 1:
+                    run.check_room(step.takes(state, placed), drawn)
+                state, terms, finite = step.run(state, placed)
                 for taken in [pending] if pending else []:
                     run.record(taken)
                 pending = Taken(number, terms, finite, examples(drawn))

@@ -31,10 +31,13 @@ class Step(NamedTuple):
             given is used up. The terms are the objective's and :data:`OWN_TERMS`, float32 scalars; the norm of the
             gradient is that of the trained parameters before clipping.
         place: arrays of this process's examples -> the batch of all processes, split over the devices.
+        takes: (state, placed batch) -> bytes that :attr:`run` will hold on this process's devices, together, beside
+            what it is given; compiles it. None where the compiler does not say.
     """
 
     run: Callable[[TrainState, Batch], tuple[TrainState, Terms, jax.Array]]
     place: Callable[[Mapping[str, np.ndarray]], Batch]
+    takes: Callable[[TrainState, Batch], int | None]
 
 
 def make_step(
@@ -112,24 +115,16 @@ def make_step(
         own |= {name: jnp.asarray(value, jnp.float32) for name, value in terms.items()}
         return TrainState(params, statistics, average, moments, step, state.key), own, finite
 
-    run: Callable[[TrainState, Batch], tuple[TrainState, Terms, jax.Array]]
-    if spared is None:
-        # Compiled as it is, so that what it takes can be asked (``run.lower``).
-        run = jax.jit(
-            lambda state, batch: update(state, batch, None),
-            donate_argnums=0,
-            in_shardings=(replicated, None),
-            out_shardings=replicated,
-        )
-    else:
-        pictures = jax.make_array_from_process_local_data(replicated, spared.images)
-        compiled = jax.jit(update, donate_argnums=0, in_shardings=(replicated, None, None), out_shardings=replicated)
+    pictures = None if spared is None else jax.make_array_from_process_local_data(replicated, spared.images)
+    compiled = jax.jit(update, donate_argnums=0, in_shardings=(replicated, None, None), out_shardings=replicated)
 
-        def with_pictures(state: TrainState, batch: Batch) -> tuple[TrainState, Terms, jax.Array]:
-            found: tuple[TrainState, Terms, jax.Array] = compiled(state, batch, pictures)
-            return found
+    def run(state: TrainState, batch: Batch) -> tuple[TrainState, Terms, jax.Array]:
+        found: tuple[TrainState, Terms, jax.Array] = compiled(state, batch, pictures)
+        return found
 
-        run = with_pictures
+    def takes(state: TrainState, batch: Batch) -> int | None:
+        found = compiled.lower(state, batch, pictures).compile().memory_analysis()
+        return None if found is None else int(found.temp_size_in_bytes) * len(mesh.local_devices)
 
     def place(arrays: Mapping[str, np.ndarray]) -> Batch:
         here = len(mesh.local_devices)
@@ -142,7 +137,7 @@ def make_step(
                 )
         return {name: jax.make_array_from_process_local_data(split, np.asarray(each)) for name, each in arrays.items()}
 
-    return Step(run, place)
+    return Step(run, place, takes)
 
 
 def _keep_products(primitive: Any, *inputs: Any, **settings: Any) -> Any:

@@ -3,6 +3,7 @@
 import io
 import zipfile
 from collections.abc import Mapping
+from operator import itemgetter
 
 import numpy as np
 import safetensors
@@ -53,7 +54,8 @@ def _read(data: bytes, origin: str) -> dict[str, np.ndarray]:
         return _npz(data, origin) if npz else read_torch(data, origin)
     if data[8:9] == b"{":  # after the 64-bit length of its JSON header
         with unreadable(origin, "a safetensors file"):
-            return {name: _array(**parts) for name, parts in safetensors.deserialize(data)}
+            tensors = sorted(safetensors.deserialize(data), key=itemgetter(0))  # which come in any order
+            return {name: _array(**parts) for name, parts in tensors}
     if data[:1] == b"\x80":  # a pickle
         return _pickled(data, origin)
     raise InputError(f"{origin}: not a weight file of a kind that is read here: {KINDS}")

@@ -133,15 +133,15 @@ def pairs(params: Any, statistics: Any, batch: Any, key: Any) -> Any:
 
 
 class Grown(Batches):
-    """Of the fourth batch a step needs over 4 TB, or (``many`` too large for any address) the batch itself does."""
+    """Of one batch a step needs over 4 TB, or (``many`` too large for any address) the batch itself does."""
 
-    def __init__(self, many: int) -> None:
+    def __init__(self, many: int, first: int) -> None:
         super().__init__()
-        self.many = many
+        self.many, self.first = many, first
 
     def __next__(self) -> dict[str, Any]:
         given = super().__next__()
-        if self.drawn < 4:
+        if self.drawn < self.first:
             return given | {"image": given["image"][:, :, None, None]}
         return {"image": np.zeros((self.many, FEATURES, 1, 1), np.float32), "target": np.zeros(self.many, np.float32)}
 
@@ -159,8 +159,23 @@ def test_no_memory_is_told_with_what_to_do(many: int, told: str, tmp_path: Path)
     state = initial_state(parameters(), {}, optimiser, seed=0)
     checkpoints, kept = Checkpoints(tmp_path / "checkpoints", {}), tmp_path / "checkpoints" / "2"
     with pytest.raises(InputError, match=told.format(f"the last good checkpoint, {kept}, is kept")):
-        train(state, step, Grown(many), steps=4, checkpoints=checkpoints, checkpoint_every=2, log=tmp_path)
+        train(state, step, Grown(many, 4), steps=4, checkpoints=checkpoints, checkpoint_every=2, log=tmp_path)
     assert int(checkpoints.restore(initial_state(parameters(), {}, optimiser, seed=0), 2).step) == 2
+    checkpoints.close()
+
+
+def test_a_step_larger_than_memory_is_refused_before_it_runs(tmp_path: Path) -> None:
+    optimiser = make_optimiser(ADAMW, parameters(), batches=4, batches_per_epoch=2)
+    step = make_step(pairs, optimiser, frozen_statistics=True)
+    state = initial_state(parameters(), {}, optimiser, seed=0)
+    checkpoints = Checkpoints(tmp_path / "checkpoints", {})
+    # A table of 2^40 pairs in float32 is 4398 GB; the compiler may keep up to three.
+    told = (
+        r"too little memory for a step of 1048576 images of 6 x 1 pixels \((4398|8796|13194) GB are wanted, .* are "
+        r"free\); the last good checkpoint, .*/0, is kept; give a smaller batch"
+    )
+    with pytest.raises(InputError, match=told):
+        train(state, step, Grown(2**20, 1), steps=4, checkpoints=checkpoints, checkpoint_every=2, log=tmp_path)
     checkpoints.close()
 
 

@@ -90,6 +90,17 @@ def test_every_problem_is_listed_at_once() -> None:
         assert problem in message
 
 
+def test_weights_of_another_model_are_told_in_a_line() -> None:
+    source = {f"other{number}": np.zeros(number + 1) for number in range(300)}
+    told = (
+        r"f.pth: these are weights of another model, .* none of the 300 tensors, read as torch, is one of the model's "
+        r"4 \(unexpected: other0 \(1,\); unexpected: other1 \(2,\); unexpected: other2 \(3,\); ...; missing: "
+    )
+    with pytest.raises(InputError, match=told) as error:
+        fill(WANTED, NAMINGS, None, source, "f.pth")
+    assert len(str(error.value)) < 500
+
+
 def test_unknown_naming() -> None:
     with pytest.raises(InputError, match=r"weights\.names=keras: .* known as torch, flax"):
         fill(WANTED, NAMINGS, "keras", torch_file(), "file")
