@@ -110,17 +110,19 @@ def _unknown_setting(name: str, known: Sequence[str], words: Sequence[str], conf
     places = groups.folders(words)
     if group not in groups.OF[config] and any(name in others for others in groups.OF.values()):
         return InputError(f"corticalign {config} has no {name}=; its groups are {', '.join(groups.OF[config])}")
-    found = []
+    found, others = [], []
     if group in groups.OF[config]:
         for option, path in groups.files(group, places).items():
             own = OmegaConf.load(path)
             inside = f"{option}." if group == "metric" else ""
-            if rest in [f"{inside}{key}" for key in (keys(own) if isinstance(own, DictConfig) else [])]:
+            settings = [f"{inside}{key}" for key in (keys(own) if isinstance(own, DictConfig) else [])]
+            others += [f"{group}.{each}" for each in settings]
+            if rest in settings:
                 found.append(f"{group}={option}")
     if found:
         chosen = next((word for word in reversed(words) if word.startswith(f"{group}=")), "the default")
         return InputError(f"'{name}' is a setting of {' and '.join(found)}, and {chosen} is chosen")
-    return unknown("setting", name, [*known, *groups.OF[config]])
+    return unknown("setting", name, dict.fromkeys([*known, *groups.OF[config], *others]))
 
 
 def _check_model(name: object, options: Sequence[str]) -> None:

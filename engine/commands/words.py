@@ -4,8 +4,13 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob
+from hydra.errors import HydraException
+
 from engine.commands import groups
 from engine.errors import InputError, unknown
+from models import zoo
 
 FLAGS = ("-h", "--help", "--hydra-help", "--version", "-m", "--multirun", "-r", "--run", "--resolve")
 VALUED: dict[str, tuple[str, ...] | None] = {  # option -> the values it takes; None: any
@@ -77,6 +82,8 @@ def _written_out(word: str, command: str, places: Sequence[Path]) -> list[str]:
     key, equals, value = word.partition("=")
     if not equals:
         return [word]
+    if value.startswith("glob("):
+        return _written_out(f"{key}={','.join(_fitting(word, key, command, places))}", command, places)
     if key == "dataset" and value.endswith((".h5", ".hdf5")):
         return ["dataset=file", f"dataset.path='{value}'"]
     if key == "metric" and not value.startswith("["):
@@ -93,3 +100,22 @@ def _written_out(word: str, command: str, places: Sequence[Path]) -> list[str]:
             )
         return [word if all(named) else f"model.name={value}"]
     return [f"{SHORT.get(key, key)}={value}"]
+
+
+def _fitting(word: str, key: str, command: str, places: Sequence[Path]) -> list[str]:
+    """The names of models, or the options of a group, that fit ``KEY=glob(PATTERN)``, which Hydra reads itself only for
+    options in files. InputError where it cannot be read, or none fits.
+    """
+    if key not in groups.OF[command]:
+        raise InputError(f"'{word}': glob() is for {', '.join(groups.OF[command])}; wanted values separated by commas")
+    try:
+        pattern = OverridesParser.create().parse_overrides([word])[0].value()
+    except HydraException:
+        pattern = None
+    if not isinstance(pattern, Glob):
+        raise InputError(f"cannot read '{word}'; wanted {key}=glob(PATTERN) or glob([A,B],exclude=C)")
+    names = zoo.names() if key == "model" else [name for name in groups.options(key, places) if name != "file"]
+    found = pattern.filter(names)
+    if not found:
+        raise InputError(f"'{word}' fits none of {', '.join(names[:10])}{', ...' if len(names) > 10 else ''}")
+    return found

@@ -198,9 +198,21 @@ def test_a_folder_of_ones_own_is_used_wherever_it_is(mine: Path) -> None:
         overrides(["--config-dir", "moved"])
 
 
+def test_a_pattern_stands_for_the_names_that_fit() -> None:
+    assert overrides(["model=glob(cornet-*,exclude=*s)"]) == ["model.name=cornet-z,cornet-rt"]
+    assert overrides(["metric=glob([pls,*rsa])"]) == ["metric=[encoding_rsa],[pls],[rsa]"]
+    assert overrides(["cv=glob(*)"]) == ["cv=kfold,shuffle"]
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
+        ("score -m model=glob(resnett*)", "'model=glob(resnett*)' fits none of alexnet, "),
+        ("score -m model=glob(resnet*", "cannot read 'model=glob(resnet*'; wanted model=glob(PATTERN)"),
+        ("score -m cv.folds=glob(3)", "'cv.folds=glob(3)': glob() is for model, dataset, metric, cv, launcher, exper"),
+        ("score model=glob(cornet-*)", "several values; add -m for a job of each"),
+        ("score metric.rsa.compareson=kendall", "'metric.rsa.compareson'; did you mean metric.rsa.comparison"),
+        ("score metric.ras.distance=cosine", "'metric.ras.distance'; did you mean metric.rsa.distance"),
         ("score datset=sim", "unknown setting 'datset'; did you mean dataset"),
         ("score model=publishd", "unknown model 'publishd'; did you mean published?"),
         ("score metric=[ridge,rsaa]", "unknown metric 'rsaa'; did you mean rsa?"),
