@@ -203,6 +203,16 @@ def results_of(
     ]
 
 
+def kept(wanted: Sequence[Sequence[Result]], metrics: Sequence[Metric], correction: score.Correction) -> list[str]:
+    """The files below the store that a finished job has, for the results it wanted."""
+    return [
+        name
+        for row in wanted
+        for result, metric in zip(row, metrics, strict=True)
+        for name in results.files(result, convention(metric, correction))
+    ]
+
+
 def convention(metric: Metric, correction: score.Correction) -> str:
     """What a ceiled score of this metric is, in short: its symbol, and ``of medians`` where it is corrected as one."""
     of_medians = correction.aggregate and correction.symbol(metric) == correction.convention

@@ -1,12 +1,14 @@
-"""``corticalign cache``: the layer summaries kept between runs. Results are not among them and never removed."""
+"""``corticalign cache``: the layer summaries kept between runs. No result is removed for room, only a damaged table."""
 
 import argparse
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from engine.errors import InputError
 from engine.fetch import default_cache
 from engine.store import summaries
+from engine.store.layout import STORE
 
 
 def run(given: list[str]) -> int:
@@ -22,9 +24,11 @@ def run(given: list[str]) -> int:
     actions.add_parser("size", help="how many there are and what they take")
     prune = actions.add_parser("prune", help="remove what was used longest ago until no more than GB are left")
     prune.add_argument("gigabytes", metavar="GB", type=float, help="0 removes all")
-    actions.add_parser(
-        "verify", help="check every checksum; damaged entries are removed, and computed again when needed"
+    verify = actions.add_parser(
+        "verify",
+        help="check every checksum, of results too; what is damaged is removed, and made again when needed",
     )
+    verify.add_argument("output", metavar="output=FOLDER", nargs="?", default="output=results", help="of the results")
     arguments = parser.parse_args(given)
     folder = default_cache()
     if arguments.action == "ls":
@@ -34,7 +38,7 @@ def run(given: list[str]) -> int:
     elif arguments.action == "prune":
         _prune(folder, arguments.gigabytes)
     else:
-        return _verify(folder)
+        return _verify(folder, arguments.output)
     return 0
 
 
@@ -58,12 +62,26 @@ def _prune(folder: Path, gigabytes: float) -> None:
     _size(folder)
 
 
-def _verify(folder: Path) -> int:
+def _verify(folder: Path, given: str) -> int:
+    from engine.store import results
+
+    name, _, output = given.partition("=")
+    if name != "output" or not output:
+        raise InputError(f"cache verify {given}: wanted output=FOLDER, of the results")
+    of_summaries = _told("layer summaries", ((entry.path, wrong) for entry, wrong in summaries.verify(folder)))
+    of_results = _told("tables of results", results.verify(Path(output) / STORE))
+    if of_results:
+        print("the same 'corticalign score' again makes the tables that were removed")
+    return 1 if of_summaries or of_results else 0
+
+
+def _told(kind: str, checked: Iterable[tuple[Path, str | None]]) -> int:
+    """Prints what is damaged; returns how many."""
     count, damaged = 0, 0
-    for entry, wrong in summaries.verify(folder):
+    for path, wrong in checked:
         count += 1
         if wrong is not None:
             damaged += 1
-            print(f"{entry.path}: {wrong}")
-    print(f"{count} layer summaries read, {damaged} damaged")
-    return 1 if damaged else 0
+            print(f"{path}: {wrong}")
+    print(f"{count} {kind} read, {damaged} damaged")
+    return damaged

@@ -138,7 +138,9 @@ def _made(wanted: Score, cut: int = 1) -> Path:
         )
         name = wanted.dataset["name"] if wanted.dataset["name"] != "file" else found[0].name
         folder = root / str(name) / f"{predictor.name}-{key[:10]}"
-        known = hosts.from_first((folder / output.SUMMARY).is_file())
+        kept = engine_job.kept(results, measures, correction)
+        complete = [folder / output.SUMMARY, *(root / STORE / name for name in kept)]
+        known = hosts.from_first(all(path.is_file() for path in complete))
         if not hosts.is_first():
             if not known:
                 pairs = list(zip(found, bound, strict=True))
@@ -166,7 +168,7 @@ def _made(wanted: Score, cut: int = 1) -> Path:
             for place in (folder.parent, *(root / STORE / kind for kind in ("rows", "layers", "jobs"))):
                 tidy(place, "")  # what killed jobs were writing
         if (asked := request(wanted)) is not None:
-            requests.remember(root, root / STORE, asked, folder)
+            requests.remember(root, root / STORE, asked, folder, kept)
     if not wanted.quiet:
         output.show(summary, folder)
     return folder

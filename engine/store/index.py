@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from engine.store.atomic import write_file
 from engine.store.packing import SCHEMA
-from engine.store.results import LAYERS
+from engine.store.results import DAMAGED, LAYERS, read
 
 _TEXT = [field.name for field in LAYERS if field.type == pa.string()]
 _STALE = 100  # files that the index may lack before it is written anew; each costs about a millisecond to open
@@ -61,7 +61,12 @@ def read_index(store: Path) -> pa.Table:
     empty = index_of([])
     try:
         # ParquetFile, not read_table: that one would import all of pyarrow.dataset.
-        table = pq.ParquetFile(store / "index.parquet", read_dictionary=[*_TEXT, "file"], memory_map=True).read()
+        table = pq.ParquetFile(
+            store / "index.parquet",
+            read_dictionary=[*_TEXT, "file"],
+            memory_map=True,
+            page_checksum_verification=True,
+        ).read()
     except (OSError, pa.ArrowException):
         return empty
     table = table.replace_schema_metadata()
@@ -71,19 +76,19 @@ def read_index(store: Path) -> pa.Table:
 def write_index(store: Path, index: pa.Table) -> None:
     """Replaces the index. Two writers leave one or the other: what it lacks is read from the files."""
     content = io.BytesIO()
-    pq.write_table(index, content, compression="zstd")
+    pq.write_table(index, content, compression="zstd", write_page_checksum=True)
     write_file(store / "index.parquet", lambda file: file.write(content.getbuffer()))
 
 
 def _read_each(folder: Path, names: Sequence[str], say: Callable[[str], None]) -> Iterator[tuple[str, pa.Table]]:
     for name in names:
         try:
-            table = pq.ParquetFile(folder / name).read()
+            table, _ = read(folder / name)
             if not table.schema.equals(LAYERS):
                 raise ValueError(f"its schema is not version {SCHEMA}")
         except FileNotFoundError:
             continue
-        except (OSError, ValueError, pa.ArrowException) as error:
+        except DAMAGED as error:
             say(f"left out: '{folder / name}' ({str(error).splitlines()[0]}); remove it and run its job again")
             continue
         yield name, table

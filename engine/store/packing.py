@@ -63,9 +63,7 @@ def packed(key: str, model: str, parts: Mapping[str, object], rows: pd.DataFrame
         "parts": parts,
         "columns": [[str(name), str(dtype)] for name, dtype in rows.dtypes.items()],
     }
-    table = pa.table(columns, ROWS)
-    about = json.loads(json.dumps(about, default=str))  # as it will be read
-    return table.replace_schema_metadata(metadata({**about, "digest": digest(table, about)}))
+    return sealed(pa.table(columns, ROWS), about)
 
 
 def unpacked(table: pa.Table, columns: Sequence[tuple[str, str]]) -> pd.DataFrame:
@@ -104,11 +102,22 @@ def _words(column: pd.Series) -> list[str | None]:
     return [None if absent else str(value) for value, absent in zip(column, column.isna(), strict=True)]
 
 
-def metadata(about: Mapping[str, object]) -> dict[bytes, bytes]:
-    return {ABOUT: json.dumps(about, sort_keys=True, default=str).encode()}
+def sealed(table: pa.Table, about: Mapping[str, object]) -> pa.Table:
+    """The table with its description, and a digest of both."""
+    about = json.loads(json.dumps(about, default=str))  # as it will be read
+    whole = {**about, "digest": _digest(table, about)}
+    return table.replace_schema_metadata({ABOUT: json.dumps(whole, sort_keys=True).encode()})
 
 
-def digest(table: pa.Table, about: Mapping[str, object]) -> str:
+def opened(table: pa.Table) -> dict[str, Any]:
+    """The description of a sealed table. ValueError or KeyError where it is damaged, or no such table."""
+    about: dict[str, Any] = json.loads(table.schema.metadata[ABOUT])
+    if about.pop("digest") != _digest(table, about):
+        raise ValueError("its checksum fails")
+    return about
+
+
+def _digest(table: pa.Table, about: Mapping[str, object]) -> str:
     """SHA-256 of content and description: Parquet's own checksums leave out a file's end, which says where they are."""
     sha = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     for column in table.combine_chunks().columns:

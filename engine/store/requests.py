@@ -4,6 +4,7 @@ A shortcut only: whatever is not certain is not answered, and the longer way ove
 """
 
 import json
+import os
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -59,17 +60,22 @@ def recall_words(store: Path, words: str) -> Asked | None:
 
 
 def find(output: Path, store: Path, request: str, complete: str) -> Path | None:
-    """The folder of the job that answered this request, if it still holds the file ``complete``."""
+    """The folder of the job that answered this request, if it still holds the file ``complete`` and the store what the
+    job kept there.
+    """
     try:
-        folder = output / str(json.loads(_path(store, request).read_text())["folder"])
+        found = json.loads(_path(store, request).read_text())
+        folder, kept = output / str(found["folder"]), [store / str(name) for name in found["kept"]]
     except (OSError, ValueError, KeyError, TypeError):
         return None  # never asked, or damaged: it is written again
-    return folder if (folder / complete).is_file() else None
+    return folder if all(map(os.path.isfile, [folder / complete, *kept])) else None
 
 
-def remember(output: Path, store: Path, request: str, folder: Path) -> None:
-    """Notes which folder answers the request. Without room on the disk nothing is noted."""
-    content = json.dumps({"folder": folder.relative_to(output).as_posix()}).encode()
+def remember(output: Path, store: Path, request: str, folder: Path, kept: Sequence[str]) -> None:
+    """Notes which folder answers the request, and what was kept of it below the store. Without room on the disk
+    nothing is noted.
+    """
+    content = json.dumps({"folder": folder.relative_to(output).as_posix(), "kept": list(kept)}).encode()
     try:
         write_file(_path(store, request), lambda file: file.write(content))
     except OSError:

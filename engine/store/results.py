@@ -7,8 +7,7 @@ They are read together by :mod:`engine.store.index`.
 """
 
 import io
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,7 +19,7 @@ import pyarrow.parquet as pq
 from engine.errors import DISK_FULL, InputError
 from engine.store.atomic import write_file
 from engine.store.identity import key as digest_of
-from engine.store.packing import ABOUT, NUMBERS, SCHEMA, as_map, digest, metadata, packed, unpacked
+from engine.store.packing import NUMBERS, SCHEMA, as_map, opened, packed, sealed, unpacked
 
 LAYERS = pa.schema(
     [
@@ -45,6 +44,7 @@ LAYERS = pa.schema(
         ("beside", NUMBERS),
     ]
 )
+DAMAGED = (pa.ArrowException, OSError, ValueError, KeyError, TypeError, IndexError)  # what reading such a file raises
 _LAYER_COLUMNS = ("metric", "region", "layer", "depth", "chosen", "score", "low", "high", "ceiling", "ceiled")
 _COUNTS = {"targets": "n", "targets_with_ceiling": "n_ceiling"}
 
@@ -74,7 +74,7 @@ def save_rows(store: Path, result: Result, rows: pd.DataFrame) -> None:
     Raises:
         InputError: the disk is full.
     """
-    _write(_rows_path(store, result.key), packed(result.key, result.model, result.parts, rows))
+    _write(store / _rows_name(result.key), packed(result.key, result.model, result.parts, rows))
 
 
 def load_rows(store: Path, result: Result, say: Callable[[str], None] = lambda sentence: None) -> pd.DataFrame | None:
@@ -82,16 +82,13 @@ def load_rows(store: Path, result: Result, say: Callable[[str], None] = lambda s
 
     A file whose checksum fails is reported through ``say`` and removed, so that its result is computed again.
     """
-    path = _rows_path(store, result.key)
+    path = store / _rows_name(result.key)
     try:
-        table = pq.ParquetFile(path).read()
-        about = json.loads(table.schema.metadata[ABOUT])
-        if about["key"] != result.key or about.pop("digest") != digest(table, about):
-            raise ValueError("its checksum fails")
+        table, about = read(path)
         return unpacked(table, about["columns"])
     except FileNotFoundError:
         return None
-    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, IndexError) as error:
+    except DAMAGED as error:
         say(f"the result '{path}' is damaged ({str(error).splitlines()[0]}); it is removed and computed again")
         path.unlink(missing_ok=True)
         return None
@@ -102,7 +99,7 @@ def save_layers(
 ) -> None:
     """Writes :func:`layers_table`. InputError where the disk is full."""
     table = layers_table(result, layers, best, measure=measure, convention=convention)
-    _write(_layers_path(store, result, convention), table)
+    _write(store / _layers_name(result, convention), table)
 
 
 def layers_table(
@@ -133,12 +130,43 @@ def layers_table(
         field = LAYERS.field(_COUNTS.get(name, name))
         columns[field.name] = pa.array(own.tolist(), field.type, from_pandas=pa.types.is_integer(field.type))
     about = {"schema": SCHEMA, "key": result.key, "convention": convention}
-    return pa.table([columns[field.name] for field in LAYERS], LAYERS.with_metadata(metadata(about)))
+    return sealed(pa.table([columns[field.name] for field in LAYERS], LAYERS), about)
 
 
 def has_layers(store: Path, result: Result, convention: str) -> bool:
     """Whether the small table is there."""
-    return _layers_path(store, result, convention).is_file()
+    return (store / _layers_name(result, convention)).is_file()
+
+
+def files(result: Result, convention: str) -> list[str]:
+    """What a finished job keeps of a result, below the store."""
+    return [_rows_name(result.key), _layers_name(result, convention)]
+
+
+def read(path: Path) -> tuple[pa.Table, dict[str, Any]]:
+    """A table of the store and its description. One of :data:`DAMAGED` where it is not as it was written."""
+    table = pq.ParquetFile(path).read()
+    about = opened(table)
+    if not path.name.startswith(about["key"]):
+        raise ValueError("it is of another result")
+    return table, about
+
+
+def verify(store: Path) -> Iterator[tuple[Path, str | None]]:
+    """Reads every table: (its file, what is wrong with it, or None). Damaged ones are removed."""
+    for path in sorted([*store.glob("rows/[!.]*.parquet"), *store.glob("layers/[!.]*.parquet")]):
+        try:
+            read(path)
+        except FileNotFoundError:
+            continue
+        except DAMAGED as error:
+            if isinstance(error, OSError) and error.errno is not None:  # of the system, not of the reader
+                yield path, f"cannot be read: {error.strerror}"
+                continue
+            path.unlink(missing_ok=True)
+            yield path, f"damaged, removed: {str(error).splitlines()[0]}"
+        else:
+            yield path, None
 
 
 def _votes(chosen: object) -> str | None:
@@ -163,9 +191,9 @@ def _write(path: Path, table: pa.Table) -> None:
         raise
 
 
-def _rows_path(store: Path, key: str) -> Path:
-    return store / "rows" / f"{key}.parquet"
+def _rows_name(key: str) -> str:
+    return f"rows/{key}.parquet"
 
 
-def _layers_path(store: Path, result: Result, convention: str) -> Path:
-    return store / "layers" / f"{result.key}-{digest_of({'convention': convention})[:8]}.parquet"
+def _layers_name(result: Result, convention: str) -> str:
+    return f"layers/{result.key}-{digest_of({'convention': convention})[:8]}.parquet"

@@ -115,6 +115,18 @@ def job(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     return said
 
 
+def verified(capsys: pytest.CaptureFixture[str], damaged: int) -> object:
+    """Exit status of ``cache verify``, after checking how many damaged tables of results it names."""
+    from engine.cli import main
+
+    with pytest.raises(SystemExit) as stop:
+        main(["cache", "verify"])
+    said = capsys.readouterr().out
+    assert said.count("store/layers/") == said.count(".parquet: damaged, removed: ") == damaged
+    assert f"tables of results read, {damaged} damaged" in said
+    return stop.value.code or 0
+
+
 def test_metrics_added_to_a_finished_job_and_damage(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def words(metric: str) -> list[str]:
         return [*WORDS[:2], f"metric={metric}", "cv.folds=3"]
@@ -133,6 +145,19 @@ def test_metrics_added_to_a_finished_job_and_damage(here: Path, capsys: pytest.C
     first.write_bytes(made[1][: len(made[1]) // 2])
     assert "is damaged" in job([*words("[cka,rsa]"), "ceiling.convention=r"], capsys)
     assert first.read_bytes() == made[1]
+    # One that no other job reads is found by `cache verify`; the same job then makes what is missing, and that alone.
+    layers = sorted((here / "results/store/layers").glob("[!.]*"))
+    contents = [path.read_bytes() for path in layers]
+    for path, content in zip(layers, contents, strict=True):
+        path.write_bytes(content[:-200])
+    assert verified(capsys, len(layers)) == 1
+    assert not any(path.exists() for path in layers)
+    first.unlink()
+    assert "computed before" not in job(words("[cka,rsa]"), capsys)
+    assert "computed before" in job(words("[cka,rsa]"), capsys)
+    assert first.read_bytes() == made[1]
+    assert [path.read_bytes() for path in layers] == contents
+    assert verified(capsys, 0) == 0
     # Other content under the same names is another job.
     np.savez("features.npz", **{**np.load("features.npz"), "layer0": np.random.default_rng(5).normal(size=(18, 5))})
     assert "computed before" not in job(words("cka"), capsys)

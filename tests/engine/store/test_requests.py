@@ -77,7 +77,7 @@ def test_words_are_answered_like_the_settings_they_mean(here: Path, monkeypatch:
         return by_words.answered(words, output, store, "summary.json")
 
     assert found() is None
-    requests.remember(Path("results"), store, str(request(wanted)), folder)
+    requests.remember(Path("results"), store, str(request(wanted)), folder, [])
     assert found() is None  # its words were not noted
     by_words.remember(words, wanted, store)
     assert found() == folder
@@ -115,11 +115,18 @@ def test_words_that_mean_something_else_elsewhere_are_never_noted(here: Path) ->
 def test_only_a_complete_folder_answers(tmp_path: Path) -> None:
     store = tmp_path / "store"
     folder = tmp_path / "sim" / "model-abc"
-    requests.remember(tmp_path, store, "ab", folder)
+    requests.remember(tmp_path, store, "ab", folder, ["rows/a.parquet", "layers/b.parquet"])
+    for file in ("rows/a.parquet", "layers/b.parquet"):
+        (store / file).parent.mkdir()
+        (store / file).touch()
     assert requests.find(tmp_path, store, "ab", "summary.json") is None
     folder.mkdir(parents=True)
     (folder / "summary.json").touch()
     assert requests.find(tmp_path, store, "ab", "summary.json") == folder
     assert requests.find(tmp_path, store, "cd", "summary.json") is None
+    (store / "layers" / "b.parquet").rename(store / "gone")
+    assert requests.find(tmp_path, store, "ab", "summary.json") is None
+    (store / "gone").rename(store / "layers" / "b.parquet")
+    assert requests.find(tmp_path, store, "ab", "summary.json") == folder
     (store / "jobs" / "ab.json").write_bytes(b"{")
     assert requests.find(tmp_path, store, "ab", "summary.json") is None

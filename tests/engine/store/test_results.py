@@ -98,6 +98,34 @@ def test_any_damaged_byte_that_matters_is_noticed_reported_and_removed(tmp_path:
     assert noticed > len(places) / 2
 
 
+def test_a_small_table_is_whole_or_left_out(tmp_path: Path) -> None:
+    layers = small(0, np.random.default_rng(0))
+    for convention in ("r", "r|r|/c"):
+        results.save_layers(tmp_path, RESULT, layers, layers[:0], measure="r", convention=convention)
+    whole = index.read_layers(tmp_path)
+    path = min((tmp_path / "layers").iterdir())
+    content, noticed = path.read_bytes(), 0
+    places = range(0, len(content), 29)
+    for place in places:
+        changed = bytearray(content)
+        changed[place] ^= 255
+        path.write_bytes(changed)
+        said: list[str] = []
+        found = index.read_layers(tmp_path, said.append)
+        if said:
+            noticed += 1
+            assert path.name in said[0]
+            assert len(found) == len(whole) / 2
+            path.write_bytes(changed)
+            ((damaged, told),) = [each for each in results.verify(tmp_path) if each[1]]
+            assert damaged == path
+            assert "damaged, removed" in str(told)
+            assert not path.exists()
+        else:
+            pd.testing.assert_frame_equal(found.to_pandas(), whole.to_pandas())
+    assert noticed > len(places) / 2
+
+
 def small(number: int, rng: np.random.Generator) -> pd.DataFrame:
     """What the small tables of many results say, layer by layer."""
     rows = [
