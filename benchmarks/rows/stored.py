@@ -101,7 +101,7 @@ def _fill_answers(folder: Path, words: Sequence[str]) -> int:
     from engine.sweep import plan
 
     root = folder / "results"
-    for kind in ("words", "jobs"):
+    for kind in ("words", "jobs", "rows", "layers"):
         (root / "store" / kind).mkdir(parents=True)
     jobs = plan.jobs(plan.launcher_words(settings.overrides(words))[1])
     composed: dict[str, Any] = {}
@@ -120,7 +120,10 @@ def _fill_answers(folder: Path, words: Sequence[str]) -> int:
         (place / "summary.json").write_text("{}")
         (root / "store" / "words" / f"{asked.words_key(job.words)}.json").write_text(json.dumps(found._asdict()))
         request = requests.request_key(found.settings, found.files)
-        note = {"folder": place.relative_to(root).as_posix()}
+        kept = [f"{kind}/{job.name}.parquet" for kind in ("rows", "layers")]
+        for name in kept:  # looked for, not read
+            (root / "store" / name).touch()
+        note = {"folder": place.relative_to(root).as_posix(), "kept": kept}
         (root / "store" / "jobs" / f"{request}.json").write_text(json.dumps(note))
     if asked.asked(typed(settings.composed(jobs[-1].words))) != found:
         raise RuntimeError("settings of the last job differ from those composed")
