@@ -8,8 +8,6 @@ import numpy as np
 from engine.errors import InputError
 from models.weights.naming import Naming, renamed
 
-SHOWN = 3  # tensors of each side in a message on a file of which none fits
-
 
 class Wanted(NamedTuple):
     """A parameter to be filled: its shape, and whether it is a kernel, which PyTorch stores outputs first."""
@@ -64,8 +62,8 @@ def fill(
     """As :func:`fit`, with the naming called ``names``, or with whichever fits best where that is None.
 
     Raises:
-        InputError: lists every missing, unexpected, wrongly shaped and non-finite tensor, or a few where all are
-            missing and unexpected; or the architecture's files are not known under that naming.
+        InputError: lists every missing, unexpected, wrongly shaped and non-finite tensor; or the architecture's files
+            are not known under that naming.
     """
     if names is not None and names not in namings:
         raise InputError(
@@ -76,14 +74,10 @@ def fill(
     fits = [fit(wanted, namings[name], tensors, origin) for name in tried]
     best = min(range(len(fits)), key=lambda index: len(fits[index].problems))
     if problems := fits[best].problems:
-        if not fits[best].filled and len(problems) == len(tensors) + len(wanted):
-            few = "; ".join([*problems[:SHOWN], "...", *problems[len(tensors) :][:SHOWN], "..."])
-            raise InputError(
-                f"{origin}: these are weights of another model, or under names not known: none of the "
-                f"{len(tensors)} tensors, read as {tried[best]}, is one of the model's {len(wanted)} ({few})"
-            )
+        another = "" if fits[best].filled else "none fits: they are of another model, or under names not known: "
         raise InputError(
             f"{origin}: the weights do not fit the model in {len(problems)} place(s), read as {tried[best]}: "
+            + another
             + "; ".join(problems)
         )
     return fits[best].filled
