@@ -6,12 +6,10 @@ import string
 import sys
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
 
 import hydra
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -22,6 +20,7 @@ from engine.commands.groups import config_folder
 from engine.commands.structure import keys, part
 from engine.commands.words import overrides
 from engine.errors import InputError, unknown
+from engine.sweep.plan import parsed
 from models import zoo
 
 __all__ = ["check", "check_options", "composed", "config_folder", "overrides", "start", "study"]
@@ -46,10 +45,10 @@ def check(given: Sequence[str], config: str = "score") -> None:
         config: the command, whose file in ``configs`` they override.
     """
     words = [word for word in given if not word.startswith("-")]
-    parsed = _parsed(words)
+    read = parsed(words)
     own = groups.OF[config]
     swept: dict[int, list[str]] = {}
-    for number, override in enumerate(parsed):
+    for number, override in enumerate(read):
         key = override.key_or_group
         if key.startswith(("hydra.", "hydra/")) and key != groups.SEARCHED:
             raise InputError(f"{key}: settings of Hydra's own are not taken; wanted output=FOLDER, -m or --config-dir")
@@ -67,12 +66,12 @@ def check(given: Sequence[str], config: str = "score") -> None:
     first = [swept.get(number, [word])[0] for number, word in enumerate(words)]
     _accept(first, config)
     for number, tried in swept.items():
-        key = parsed[number].key_or_group
+        key = read[number].key_or_group
         if key in own:
             for word in tried[1:MANY]:
                 _accept([*first[:number], word, *first[number + 1 :]], config)
         elif key != "model.name":  # looked up above, and nothing else depends on it
-            for override in _parsed(tried[1:MANY]):
+            for override in parsed(tried[1:MANY]):
                 changed = composed(first, config)
                 OmegaConf.update(changed, key, override.value())
                 _check_values(changed, config)
@@ -88,14 +87,14 @@ def check_options(group: str, value: object, words: Sequence[str]) -> None:
 
 def _accept(words: list[str], config: str) -> None:
     """Raises InputError where one job cannot have these settings. ``words`` have one value each."""
-    own, parsed = groups.OF[config], _parsed(words)
+    own, read = groups.OF[config], parsed(words)
     chosen = [
         word
-        for word, override in zip(words, parsed, strict=True)
+        for word, override in zip(words, read, strict=True)
         if override.key_or_group in own or override.key_or_group == groups.SEARCHED
     ]
     known = keys(composed(chosen, config))
-    for override in parsed:
+    for override in read:
         name = override.key_or_group
         if name in own or name == groups.SEARCHED or override.is_add():
             continue
@@ -174,13 +173,6 @@ def _names(choice: object) -> list[str]:
     return [name.strip() for name in ("null" if choice is None else str(choice)).strip("[]").split(",")]
 
 
-def _parsed(words: Sequence[str]) -> Any:
-    try:
-        return OverridesParser.create().parse_overrides(list(words))
-    except HydraException as error:
-        raise InputError(f"cannot read the settings: {str(error).splitlines()[0]}; wanted KEY=VALUE") from error
-
-
 def composed(words: Sequence[str], config: str = "score") -> DictConfig:
     """The configuration for these overrides. Raises InputError with Hydra's reason where there is none."""
     return _composed(tuple(words), config, False).copy()
@@ -237,7 +229,7 @@ def _check_one_job(command: str, words: Sequence[str]) -> None:
     if "-m" in words or "--multirun" in words:
         raise InputError(f"corticalign {command} with {' '.join(words)}: only score, with settings alone, takes -m")
     for word in words:
-        if not word.startswith("-") and _parsed([word])[0].is_sweep_override():
+        if not word.startswith("-") and parsed([word])[0].is_sweep_override():
             several = "add -m for a job of each" if command == "score" else "one run has one value"
             raise InputError(f"{word}: several values; {several}, or write a list as [A,B]")
 

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob
-from hydra.errors import HydraException
 
 from engine.commands import groups
 from engine.errors import InputError, unknown
+from engine.sweep.plan import parsed
 from models import zoo
 
 FLAGS = ("-h", "--help", "--hydra-help", "--version", "-m", "--multirun", "-r", "--run", "--resolve")
@@ -109,8 +108,8 @@ def _fitting(word: str, key: str, command: str, places: Sequence[Path]) -> list[
     if key not in groups.OF[command]:
         raise InputError(f"'{word}': glob() is for {', '.join(groups.OF[command])}; wanted values separated by commas")
     try:
-        pattern = OverridesParser.create().parse_overrides([word])[0].value()
-    except HydraException:
+        pattern = parsed([word])[0].value()
+    except InputError:
         pattern = None
     if not isinstance(pattern, Glob):
         raise InputError(f"cannot read '{word}'; wanted {key}=glob(PATTERN) or glob([A,B],exclude=C)")

@@ -52,8 +52,8 @@ def launcher_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
     for word in kept:
         if word.lstrip("+~").startswith(("hydra.", "hydra/")) and not word.startswith(SEARCHED):
             raise InputError(f"'{word}': a sweep takes no setting of Hydra's own; who runs the jobs is launcher=NAME")
-    parsed = _parsed(own)
-    for word, override in zip(own, parsed, strict=True):
+    overrides = parsed(own)
+    for word, override in zip(own, overrides, strict=True):
         if override.is_sweep_override():
             raise InputError(f"'{word}': a sweep has one launcher; wanted one value")
     searched = [word for word in kept if word.startswith(SEARCHED)]
@@ -68,7 +68,7 @@ def jobs(words: Sequence[str]) -> list[Job]:
     """
     choices: dict[str, list[str]] = {}
     varying: set[str] = set()
-    for word, override in zip(words, _parsed(words), strict=True):
+    for word, override in zip(words, parsed(words), strict=True):
         key = override.get_key_element()
         choices.pop(key, None)
         varying.discard(key)
@@ -110,7 +110,8 @@ def neighbours(jobs: Sequence[Job]) -> list[Job]:
     return found
 
 
-def _parsed(words: Sequence[str]):  # type: ignore[no-untyped-def]  # Hydra's Override, which has no stubs
+def parsed(words: Sequence[str]):  # type: ignore[no-untyped-def]  # Hydra's Override, which has no stubs
+    """Words as Hydra reads them. InputError where they are no overrides."""
     try:
         return OverridesParser.create().parse_overrides(list(words))
     except HydraException as error:
