@@ -22,7 +22,7 @@ from engine.harmonize import judge as harmonized
 from engine.harmonize.loss import Harmonizer, harmonizer
 from engine.predictor import Stages
 from engine.training.account import Report
-from engine.training.batches import Batches, Order, training_batches
+from engine.training.batches import Batches, training_batches
 from engine.training.co_training import co_training, with_readouts
 from engine.training.course import Judging, run_course
 from engine.training.examples import Examples
@@ -81,7 +81,7 @@ def co_train(
         InputError: a task for a model without a classifier; settings that cannot be used; training that diverges, with
             the step.
     """
-    order = Order(plan.course.batch, plan.course.seed, jax.process_index(), jax.process_count())
+    order = plan.course.order()
     neural = neural_batches(found.data, order._replace(batch=plan.neural_batch))
     answers = _answers(model, plan)
     shapes = layer_shapes(model.spec)

@@ -21,7 +21,7 @@ from engine.harmonize.loss import FROZEN, Harmonizer, harmonizer, with_original
 from engine.harmonize.parts import Data, Parts, divided, parts_of, some
 from engine.predictor import Stages
 from engine.training.account import Report
-from engine.training.batches import Order, most_of_first, training_batches
+from engine.training.batches import most_of_first, training_batches
 from engine.training.course import Course, Judging, run_course
 from engine.training.heads import split_heads
 from engine.training.natural import Spared
@@ -102,7 +102,7 @@ def align(
     Raises:
         InputError: pictures, labels or settings that cannot be used; training that diverges, with the step.
     """
-    readout = model.spec.port().readout
+    course, readout = plan.course, model.spec.port().readout
     if readout is None:
         raise InputError(
             f"model '{model.spec.name}' has no classifier: its map loss is the gradient of a class's logit"
@@ -119,14 +119,14 @@ def align(
         params = with_original(model.params, model.statistics)
         decayed = {name: decayed.get(name, jax.tree.map(lambda _: False, part)) for name, part in params.items()}
         optimiser = replace(optimiser, multipliers={**optimiser.multipliers, **FROZEN})
-    loss = loss._replace(train=not plan.course.frozen_statistics)
+    loss = loss._replace(train=not course.frozen_statistics)
     if data.others is not None and jax.device_count() == 1:  # several share a batch by place, which sorting would undo
-        loss = loss._replace(mapped=most_of_first([plan.share, 1 - plan.share], plan.course.batch))
+        loss = loss._replace(mapped=most_of_first([plan.share, 1 - plan.share], course.batch))
     objective = harmonizer(model.forward, readout, decayed, to_float, loss)
-    make_optimiser(optimiser, params, batches=plan.course.steps, batches_per_epoch=1)  # refuses before anything runs
-    judge = Judge(logits, to_float, plan.course.seed)
+    make_optimiser(optimiser, params, batches=course.steps, batches_per_epoch=1)  # refuses before anything runs
+    judge = Judge(logits, to_float, course.seed)
     start = (model.params, model.statistics)
-    division, test = divided(data, plan.selection, plan.held_out, plan.course.seed)
+    division, test = divided(data, plan.selection, plan.held_out, course.seed)
     prepare = partial(
         parts_of,
         judge,
@@ -139,7 +139,7 @@ def align(
     with_maps = prepare(data.maps, division, test, evaluation_maps)
     others = None
     if data.others is not None:
-        own = divide(len(data.others), plan.selection, plan.held_out, plan.course.seed)
+        own = divide(len(data.others), plan.selection, plan.held_out, course.seed)
         others = prepare(data.others, own, None, None)
 
     before = judge(start, with_maps.test)
@@ -167,24 +167,24 @@ def align(
     if others is not None:
         sources, weights = [*sources, others.train], [plan.share, 1 - plan.share]
     maps = training_maps if loss.map_weight else None
-    order = Order(plan.course.batch, plan.course.seed, jax.process_index(), jax.process_count())
+    order = course.order()
     batches = training_batches(sources, weights, preprocessing, order, maps, (plan.smallest_view, plan.largest_view))
-    per_epoch = max(1, sum(len(source) for source in sources) // plan.course.batch)
-    rule = make_optimiser(optimiser, params, batches=plan.course.steps, batches_per_epoch=per_epoch, decayed=decayed)
+    per_epoch = max(1, sum(len(source) for source in sources) // course.batch)
+    rule = make_optimiser(optimiser, params, batches=course.steps, batches_per_epoch=per_epoch, decayed=decayed)
     spared = None
     if rule.natural:
 
         def answers(params: Any, statistics: Any, images: jax.Array) -> jax.Array:
             return judge.logits_of(_without_heads(params, statistics), images)
 
-        spared = Spared(answers, some(sources, SPARED, preprocessing, plan.fit, plan.course.seed))
+        spared = Spared(answers, some(sources, SPARED, preprocessing, plan.fit, course.seed))
     kept = run_course(
         (params, model.statistics),
         objective,
         rule,
         batches,
         Judging(scores, ADMISSIBLE, plan.patience),
-        plan.course,
+        course,
         folder=folder,
         identity=identity,
         report=report,
@@ -197,7 +197,7 @@ def align(
     if others is not None:
         kinds["agreement_with_maps"] = after.answers == before.answers
     for name, same in kinds.items():
-        tables["after"][name] = (float(same.mean()), *_interval(same, plan.course.seed), len(same))
+        tables["after"][name] = (float(same.mean()), *_interval(same, course.seed), len(same))
     return Outcome(*found, kept.step, tables, with_maps.test, before, after)
 
 

@@ -87,26 +87,26 @@ def pretrain(
     Raises:
         InputError: fewer pictures than a batch; settings that cannot be used; training that diverges, with the step.
     """
+    course = plan.course
     trained, held_out = divide(len(source), plan)
     decayed = kernels(recipe.params)
     rule = make_optimiser(
         optimiser,
         recipe.params,
-        batches=plan.course.steps,
-        batches_per_epoch=max(1, len(trained) // plan.course.batch),
+        batches=course.steps,
+        batches_per_epoch=max(1, len(trained) // course.batch),
         decayed=decayed,
     )
-    order = Order(plan.course.batch, plan.course.seed, jax.process_index(), jax.process_count())
-    batches = recipe.views(Chosen(source, trained), order)
-    together = min(plan.course.batch, len(held_out))
-    shown = _held_out(recipe, Chosen(source, held_out), Order(together, plan.course.seed), stages)
+    batches = recipe.views(Chosen(source, trained), course.order())
+    together = min(course.batch, len(held_out))
+    shown = _held_out(recipe, Chosen(source, held_out), Order(together, course.seed), stages)
     loss = jax.jit(recipe.judged)
 
     def scores(state: State) -> dict[str, float]:
         """Means over batches; what the objective draws is the same every time."""
         found = []
         for number, batch in enumerate(shown):
-            value, (terms, _) = loss(*state, batch, jax.random.fold_in(jax.random.key(plan.course.seed), number))
+            value, (terms, _) = loss(*state, batch, jax.random.fold_in(jax.random.key(course.seed), number))
             found.append(jax.device_get({**terms, "loss": value}))
         means = {name: float(np.mean([each[name] for each in found], dtype=np.float64)) for name in found[0]}
         return recipe.scores(means, together)
@@ -117,7 +117,7 @@ def pretrain(
         rule,
         batches,
         Judging(scores, recipe.best, plan.patience),
-        plan.course,
+        course,
         folder=folder,
         identity=identity,
         report=report,
@@ -141,12 +141,11 @@ def divide(count: int, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         InputError: fewer pictures are left to train on than a batch has.
     """
-    held_out = min(MOST, max(2, round(plan.held_out * count)))
-    if count - held_out < plan.course.batch:
+    batch, held_out = plan.course.batch, min(MOST, max(2, round(plan.held_out * count)))
+    if count - held_out < batch:
         raise InputError(
-            f"train.batch={plan.course.batch}: of {count} picture{'s' * (count != 1)} "
-            f"{max(0, count - held_out)} are left to train on after "
-            f"{min(count, held_out)} are held out; give more pictures, or a smaller batch"
+            f"train.batch={batch}: of {count} picture{'s' * (count != 1)} {max(0, count - held_out)} are left to "
+            f"train on after {min(count, held_out)} are held out; give more pictures, or a smaller batch"
         )
     order = np.random.default_rng(plan.course.seed).permutation(count)
     return np.sort(order[held_out:]), np.sort(order[:held_out])

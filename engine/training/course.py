@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import jax
+
 from engine import hosts
 from engine.training.account import Evaluation, Report
 from engine.training.checkpoints import Checkpoints
@@ -17,7 +19,7 @@ from engine.training.state import TrainState, initial_state
 from engine.training.step import Objective, make_step
 
 if TYPE_CHECKING:  # a training of one's own needs no Grain
-    from engine.training.batches import Batches
+    from engine.training.batches import Batches, Order
 
 State = tuple[Any, Any]
 """Parameters, with heads where there are any, and statistics."""
@@ -45,6 +47,12 @@ class Course:
     ema: float | None
     remat: bool
     seed: int
+
+    def order(self) -> Order:
+        """Of the examples that this process draws."""
+        from engine.training.batches import Order  # with Grain
+
+        return Order(self.batch, self.seed, jax.process_index(), jax.process_count())
 
 
 class Judging(NamedTuple):
