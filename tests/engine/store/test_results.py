@@ -11,6 +11,7 @@ import pytest
 from engine.commands.results import chosen
 from engine.store import index, packing, results
 from engine.store.results import Result
+from tests.engine.store.damage import damaged
 
 RESULT = Result({"a": 1}, "model", "recording", "ridge")
 
@@ -81,12 +82,9 @@ def test_any_damaged_byte_that_matters_is_noticed_reported_and_removed(tmp_path:
     rows = table(penalty=1.0, area="p")
     results.save_rows(tmp_path, RESULT, rows)
     (path,) = (tmp_path / "rows").iterdir()
-    whole, noticed = path.read_bytes(), 0
-    places = range(0, len(whole), 29)
-    for place in places:
-        content = bytearray(whole)
-        content[place] ^= 255
-        path.write_bytes(content)
+    noticed = tried = 0
+    for _ in damaged(path, every=29):
+        tried += 1
         said: list[str] = []
         found = results.load_rows(tmp_path, RESULT, said.append)
         if found is None:
@@ -95,7 +93,7 @@ def test_any_damaged_byte_that_matters_is_noticed_reported_and_removed(tmp_path:
             assert not path.exists()
         else:
             pd.testing.assert_frame_equal(found, rows)
-    assert noticed > len(places) / 2
+    assert noticed > tried / 2
 
 
 def test_a_small_table_is_whole_or_left_out(tmp_path: Path) -> None:
@@ -104,26 +102,22 @@ def test_a_small_table_is_whole_or_left_out(tmp_path: Path) -> None:
         results.save_layers(tmp_path, RESULT, layers, layers[:0], measure="r", convention=convention)
     whole = index.read_layers(tmp_path)
     path = min((tmp_path / "layers").iterdir())
-    content, noticed = path.read_bytes(), 0
-    places = range(0, len(content), 29)
-    for place in places:
-        changed = bytearray(content)
-        changed[place] ^= 255
-        path.write_bytes(changed)
+    noticed = tried = 0
+    for _ in damaged(path, every=29):
+        tried += 1
         said: list[str] = []
         found = index.read_layers(tmp_path, said.append)
         if said:
             noticed += 1
             assert path.name in said[0]
             assert len(found) == len(whole) / 2
-            path.write_bytes(changed)
-            ((damaged, told),) = [each for each in results.verify(tmp_path) if each[1]]
-            assert damaged == path
+            ((file, told),) = [each for each in results.verify(tmp_path) if each[1]]
+            assert file == path
             assert "damaged, removed" in str(told)
             assert not path.exists()
         else:
             pd.testing.assert_frame_equal(found.to_pandas(), whole.to_pandas())
-    assert noticed > len(places) / 2
+    assert noticed > tried / 2
 
 
 def small(number: int, rng: np.random.Generator) -> pd.DataFrame:
