@@ -1,7 +1,6 @@
 """W2 and W3: ten thousand results in the store: what ``corticalign results`` takes, and a sweep that is all done."""
 
 import io
-import json
 import os
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from benchmarks.rows.row import Row
 ROOT = Path(__file__).parents[2]
 RESULTS, QUICK = 10_000, 60
 MODELS = ("alexnet", "efficientnet-lite0", "resnet18", "vgg11")
+METRICS = ("ridge", "cka")
 LAYERS = 18
 LISTING, RESUMING = 1.0, 10.0  # seconds
 
@@ -37,7 +37,7 @@ def listing(quick: bool) -> dict[str, Any]:
 def resuming(quick: bool) -> dict[str, Any]:
     """``corticalign score -m`` of jobs that are all done, from its start to its end."""
     seeds = (QUICK if quick else RESULTS) // len(MODELS)
-    words = ["-m", f"model={','.join(MODELS)}", f"cv.seed=range(0,{seeds})", "metric=[ridge,cka]"]
+    words = ["-m", f"model={','.join(MODELS)}", f"cv.seed=range(0,{seeds})", f"metric=[{','.join(METRICS)}]"]
     with tempfile.TemporaryDirectory() as folder:
         count = _fill_answers(Path(folder), words)
         found = _measured("corticalign score -m", Path(folder), ["score", *words], quick, RESUMING)
@@ -101,7 +101,7 @@ def _fill_answers(folder: Path, words: Sequence[str]) -> int:
     from engine.sweep import plan
 
     root = folder / "results"
-    for kind in ("words", "jobs", "rows", "layers"):
+    for kind in ("rows", "layers"):
         (root / "store" / kind).mkdir(parents=True)
     jobs = plan.jobs(plan.launcher_words(settings.overrides(words))[1])
     composed: dict[str, Any] = {}
@@ -118,13 +118,13 @@ def _fill_answers(folder: Path, words: Sequence[str]) -> int:
         place = root / "sim" / job.name
         place.mkdir(parents=True)
         (place / "summary.json").write_text("{}")
-        (root / "store" / "words" / f"{asked.words_key(job.words)}.json").write_text(json.dumps(found._asdict()))
+        asked.remember(job.words, wanted, root / "store")
         request = requests.request_key(found.settings, found.files)
-        kept = [f"{kind}/{job.name}.parquet" for kind in ("rows", "layers")]
+        assert request is not None
+        kept = [f"{kind}/{job.name}-{metric}.parquet" for kind in ("rows", "layers") for metric in METRICS]
         for name in kept:  # looked for, not read
             (root / "store" / name).touch()
-        note = {"folder": place.relative_to(root).as_posix(), "kept": kept}
-        (root / "store" / "jobs" / f"{request}.json").write_text(json.dumps(note))
+        requests.remember(root, root / "store", request, place, kept)
     if asked.asked(typed(settings.composed(jobs[-1].words))) != found:
         raise RuntimeError("settings of the last job differ from those composed")
     return len(jobs)
